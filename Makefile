@@ -1,0 +1,64 @@
+# Every target that needs Python sets up .venv first; PYTHON=python3.12 chooses another interpreter.
+
+PYTHON ?= python3
+BIN = .venv/bin
+READY = .venv/.ready
+PIP_INSTALL = $(BIN)/python -m pip --disable-pip-version-check install
+
+# Settings of a person's own shell that would send packages past .venv.
+unexport PIP_PREFIX PIP_REQUIRE_HASHES PIP_ROOT PIP_TARGET PIP_USER PYTHONHOME PYTHONPATH
+
+.PHONY: help demo serve test check bench lock clean
+
+help:
+	@echo 'make demo    a clinic with example people, its letters in a folder: nothing is sent'
+	@echo 'make serve   the service: sends what is due, and the web pages'
+	@echo 'make test    every test, and which ones were skipped and why'
+	@echo 'make check   style, types, and the course itself'
+	@echo 'make bench   how fast it plans and sends'
+	@echo 'make lock    both lock files anew from pyproject.toml (UPGRADE=1: newest releases)'
+	@echo 'make clean   removes what make made; never var/, where the letters and the database are'
+
+demo: $(READY)
+	@$(BIN)/physiopost demo
+
+serve: $(READY)
+	@$(BIN)/physiopost run
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -rs
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy scheduler tests
+	$(BIN)/physiopost check
+
+bench: $(READY)
+	@$(BIN)/physiopost bench
+
+$(READY): pyproject.toml requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Physiopost needs Python 3.11 or newer; say which one with make PYTHON=...' >&2; exit 1; }
+	@echo 'Setting up .venv (a minute or two the first time) ...'
+	@$(PYTHON) -m venv .venv
+	@$(PIP_INSTALL) -qq --require-hashes -r requirements-dev.lock || \
+		{ echo 'That failed. All that pip has to say: $(PIP_INSTALL) --require-hashes -r requirements-dev.lock' >&2; exit 1; }
+	@$(PIP_INSTALL) -qq --no-deps --no-build-isolation -e .
+	@touch $@
+	@echo '.venv is ready.'
+
+# The compiler reads no dependency groups, so the dev group goes in through the pipe.
+LOCK = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+	--no-emit-trusted-host --no-emit-find-links $(if $(UPGRADE),--upgrade)
+DEV_GROUP = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")
+
+lock: export CUSTOM_COMPILE_COMMAND = make lock
+lock: $(READY)
+	$(LOCK) --output-file requirements.lock pyproject.toml
+	$(BIN)/python -c '$(DEV_GROUP)' | \
+		$(LOCK) --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml -
+
+clean:
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find scheduler tests -name __pycache__ -prune -exec rm -rf {} +

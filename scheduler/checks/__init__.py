@@ -1,0 +1,1 @@
+"""Findings for whoever edits the course: what is not wrong to read, but not fit to send."""

@@ -1,0 +1,73 @@
+"""The command line. Each command is loaded when it is called, so that --help is quick."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from scheduler import __version__
+from scheduler.findings import NotDone, WrongInput
+
+COMMANDS = {
+    "check": ("material", "Check the course, the clinic, the templates and the roster."),
+    "render": ("material", "Write the letters to a folder, to look at."),
+    "enrol": ("people", "Enrol the people of a roster file, and apply its changes."),
+    "roster": ("people", "List who is enrolled, with their next letters."),
+    "plan": ("people", "Print the dates of the letters, with the reasons."),
+    "send": ("sending", "Send what is due: one round."),
+    "settle": ("sending", "Say whether an undecided letter arrived."),
+    "run": ("service", "Send what is due, every minute, and serve the patients' stop page."),
+    "simulate": ("trial", "Run the roster through a simulated clock."),
+    "demo": ("trial", "Show the whole course with the example people."),
+    "bench": ("bench", "Measure filling, writing and planning."),
+}
+
+
+class Lazy(click.Group):
+    """Commands by name, each in the module that COMMANDS names."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """The names, in the order in which a clinic meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load the command's module."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"scheduler.cli.{COMMANDS[cmd_name][0]}")
+        command = getattr(module, cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without loading any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="physiopost")
+def cli() -> None:
+    """Physiopost sends a week-by-week e-mail course that starts from a first appointment.
+
+    Exit codes: 0 done · 1 findings, or letters that did not go · 2 wrong usage or input.
+    """
+
+
+def main() -> None:
+    """Run the command; say what is wrong in a line, and never with a traceback."""
+    try:
+        code = cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except WrongInput as error:
+        for finding in error.findings:
+            click.echo(finding, err=True)
+        code = 2
+    except NotDone as error:
+        click.echo(error, err=True)
+        code = 1
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)

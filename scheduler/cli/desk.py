@@ -1,0 +1,127 @@
+"""What every command begins with: the settings, the material, the clock, the shape of output."""
+
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scheduler.delivery.round import Round
+from scheduler.findings import closest, wrong
+from scheduler.ledger.database import Database
+from scheduler.ledger.people import Person
+from scheduler.ledger.planner import Planner
+from scheduler.letters.editions import Press
+from scheduler.material import Material, read_material
+from scheduler.material.fields import FIRST_YEAR, LAST_YEAR
+from scheduler.plan.rules import PlannedLetter
+from scheduler.roster.entries import Roster, read_roster
+from scheduler.roster.merge import merge
+from scheduler.settings import Settings
+
+
+class Instant(click.ParamType[datetime]):
+    """An ISO 8601 instant with its offset from UTC."""
+
+    name = "instant"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Parse, and refuse a time of nowhere."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            self.fail(f'"{value}" is not an instant; write one as in 2026-11-24T09:30Z', param, ctx)
+        if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            self.fail(f'"{value}" is too far away', param, ctx)
+        return moment.astimezone(UTC)
+
+
+now_option = click.option(
+    "--now",
+    type=Instant(),
+    default=lambda: datetime.now(UTC),
+    show_default="this moment",
+    help="Act as if it were this instant, as in 2026-11-24T09:30Z.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
+
+
+class Desk:
+    """The parts of the service, each made when it is first asked for."""
+
+    def __init__(self, subscribers: Path | None = None) -> None:
+        """Read the settings; a file named on the command line goes before the setting.
+
+        Raises:
+            WrongInput: a setting cannot be used.
+
+        """
+        settings = Settings.from_environment(os.environ)
+        self.settings = replace(settings, subscribers=subscribers or settings.subscribers)
+
+    @cached_property
+    def material(self) -> Material:
+        """course/ and clinic.yaml."""
+        return read_material(self.settings)
+
+    @cached_property
+    def planner(self) -> Planner:
+        """The plan with the clinic's calendar."""
+        return Planner(self.material)
+
+    @cached_property
+    def press(self) -> Press:
+        """The editions."""
+        return Press(self.material, self.settings.templates)
+
+    @cached_property
+    def database(self) -> Database:
+        """The ledger, migrated."""
+        return Database(self.settings.database)
+
+    @cached_property
+    def round(self) -> Round:
+        """The round, with a ledger whose dates are up to date."""
+        return Round(self.database, self.planner, self.press, self.settings.url)
+
+    def roster(self, now: datetime) -> Roster:
+        """The roster file."""
+        today = now.astimezone(self.material.clinic.timezone).date()
+        return read_roster(self.settings.subscribers, self.material.course, today)
+
+    def timelines(self, now: datetime) -> list[tuple[Person, list[PlannedLetter]]]:
+        """Everybody enrolled, and after them the file's people who are not, as if enrolled now."""
+        self.planner.refresh(self.database, now)
+        file = self.settings.subscribers
+        with self.database.read() as db:
+            timelines = self.planner.timelines(db, now)
+            new = merge(db, self.roster(now), now).new if file.exists() else []
+        return timelines + [(person, self.planner.plan(person, {}, now)) for person, _ in new]
+
+    def timeline(self, who: str, now: datetime) -> tuple[Person, list[PlannedLetter]]:
+        """Somebody by id, with their letters.
+
+        Raises:
+            WrongInput: nobody has it.
+
+        """
+        found = {person.id: (person, letters) for person, letters in self.timelines(now)}
+        if who not in found:
+            cure = closest(who, found, "see physiopost roster")
+            raise wrong("ID", None, f'nobody has the id "{who}"', cure)
+        return found[who]
+
+
+def print_json(value: Any) -> None:
+    """For a program."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))

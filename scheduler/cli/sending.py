@@ -1,0 +1,88 @@
+"""send and settle: one round, and what a person decides about its doubts."""
+
+from datetime import datetime
+
+import click
+
+from scheduler.cli.desk import Desk, json_option, now_option, print_json
+from scheduler.delivery.channels import Channel, open_channel
+from scheduler.delivery.gallery import gallery_page, write_gallery
+from scheduler.delivery.round import Report
+from scheduler.findings import wrong
+from scheduler.plan.reasons import on
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say what is due and send nothing.")
+@json_option
+@now_option
+def send(now: datetime, *, dry_run: bool, as_json: bool) -> None:
+    """Send what is due: one round. Exit 1 when a letter that was due did not go."""
+    desk = Desk()
+    if dry_run:
+        desk.planner.refresh(desk.database, now)
+        due = desk.round.due(now)
+        if as_json:
+            print_json([{"id": person.id, "lesson": letter.lesson} for person, letter in due])
+            return
+        for person, letter in due:
+            when = f"{on(letter.local.date())} {letter.local:%H:%M}" if letter.local else ""
+            click.echo(f"due  {person.id}  week {letter.week}  {letter.lesson}  {when}")
+        click.echo(f"{len(due)} letters are due; nothing was sent")
+        return
+    desk.press.all()
+    gallery_page(desk.settings.templates)
+    with open_channel(desk.settings) as channel:
+        report = one_round(desk, channel, now)
+    if as_json:
+        print_json(
+            {
+                "letters": dict(report.letters),
+                "reasons": dict(report.reasons),
+                "down": report.down,
+                "undecided": report.undecided,
+            }
+        )
+    else:
+        for line in told(report):
+            click.echo(line)
+    if not report.well:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("who", metavar="ID")
+@click.argument("lesson")
+@click.option("--arrived/--again", required=True, help="It arrived, or send it again.")
+@now_option
+def settle(who: str, lesson: str, now: datetime, *, arrived: bool) -> None:
+    """Decide about a letter that may or may not have arrived: ask the patient, then say so here."""
+    desk = Desk()
+    person, _ = desk.timeline(who, now)
+    if not desk.round.settle(person.enrolment_id, lesson, arrived=arrived, now=now):
+        cure = f"see physiopost plan {who}"
+        raise wrong("settle", None, f'no letter "{lesson}" of {who} is undecided', cure)
+    click.echo("written down" if arrived else "due again")
+
+
+def told(report: Report) -> list[str]:
+    """What a round did, a line each."""
+    lines = [f"{number} {state}" for state, number in sorted(report.letters.items())]
+    lines += [f"  {number} {reason}" for reason, number in sorted(report.reasons.items())]
+    if report.down:
+        lines.append(f"the channel is down: {report.down}; letters that are due stay due")
+    if report.undecided:
+        lines.append(
+            f"{report.undecided} undecided: they may have arrived, so they do not go again"
+        )
+    return lines or ["nothing is due"]
+
+
+def one_round(desk: Desk, channel: Channel, now: datetime) -> Report:
+    """One round at `now`, and for the folder channel the pages to leaf through."""
+    desk.planner.refresh(desk.database, now)
+    report = desk.round.run(channel, lambda: now)
+    if channel.name == "folder" and report.letters["accepted"]:
+        settings, clinic = desk.settings, desk.material.clinic
+        write_gallery(settings.outbox, settings.templates, clinic.timezone)
+    return report

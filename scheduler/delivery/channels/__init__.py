@@ -1,0 +1,73 @@
+"""The ways out: a folder, an SMTP server, SendGrid.
+
+A channel has a name, a lease (how long a claim on it is good: at least three times its longest
+wait), a batch (how many letters are claimed and written down together: one, where a crash would
+leave all of them in doubt), and two verbs. `post` takes the envelopes of one edition and yields an
+outcome for each, in any order. `evidence` says what became of deliveries whose outcome nobody
+wrote down.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Protocol
+
+from scheduler.findings import NotDone
+from scheduler.ledger.deliveries import Outcome
+from scheduler.letters.editions import Edition
+from scheduler.letters.fill import Envelope
+from scheduler.settings import Settings
+
+__all__ = ["Channel", "ChannelDown", "Outcome", "open_channel"]
+
+
+class ChannelDown(NotDone):
+    """The channel takes nothing now: the server is away or refuses our login (D6).
+
+    Nothing of what was not yet yielded has been sent; those letters stay due.
+    """
+
+
+class Channel(Protocol):
+    """What the round needs of a channel."""
+
+    name: str
+    lease: timedelta
+    batch: int
+
+    def post(
+        self, edition: Edition, envelopes: Sequence[Envelope]
+    ) -> Iterator[tuple[Envelope, Outcome]]:
+        """Send; yield each envelope with its outcome as soon as it is known.
+
+        Raises:
+            ChannelDown: the rest was not sent.
+
+        """
+
+    def evidence(self, deliveries: Iterable[str]) -> dict[str, Outcome]:
+        """What is known of these deliveries: accepted, or deferred when it surely did not go."""
+
+
+def open_channel(settings: Settings) -> AbstractContextManager[Channel]:
+    """The channel that the settings name; leaving the context closes its connection.
+
+    Raises:
+        WrongInput: it cannot be used as it is set.
+
+    """
+    match settings.channel:
+        case "smtp":
+            from scheduler.delivery.channels.smtp import Smtp  # noqa: PLC0415 - only this one
+
+            if settings.smtp is None:
+                raise AssertionError  # Settings.from_environment sees to it
+            return Smtp(settings.smtp)
+        case "sendgrid":
+            from scheduler.delivery.channels.sendgrid import SendGrid  # noqa: PLC0415 - only this
+
+            return SendGrid(settings.sendgrid_key, settings.sendgrid_host)
+        case "folder":
+            from scheduler.delivery.channels.folder import Folder  # noqa: PLC0415 - only this one
+
+            return Folder(settings.outbox)

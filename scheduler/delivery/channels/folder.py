@@ -1,0 +1,106 @@
+"""The folder channel: a Maildir of .eml files, for demonstrations, tests and other mailers.
+
+1. Write the letter to tmp/, flush it to the disk, and link it into new/ under the delivery's id.
+2. The file's name is the evidence: a letter that is there was accepted, one that is not was not.
+   So a letter that was written before a crash is found again and never written twice.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from scheduler.delivery.channels import ChannelDown, Outcome
+from scheduler.findings import wrong
+from scheduler.letters.editions import Edition
+from scheduler.letters.fill import Envelope
+from scheduler.letters.mime import serialise
+
+
+class Folder:
+    """Letters as files. A claim's lease is nil: looking into the folder settles any doubt."""
+
+    name = "folder"
+    lease = timedelta(0)
+    batch = 200
+
+    def __init__(self, outbox: Path) -> None:
+        """Make the folders (tmp, new, cur).
+
+        Raises:
+            WrongInput: the outbox cannot be made or written to.
+
+        """
+        self.outbox = outbox
+        try:
+            for name in ("tmp", "new", "cur"):
+                (outbox / name).mkdir(parents=True, exist_ok=True)
+            probe = outbox / "tmp" / "probe"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            reason = f"the outbox cannot be written to ({(error.strerror or '').lower()})"
+            cure = "set PHYSIOPOST_OUTBOX to a folder of yours, or mend its permissions"
+            raise wrong(outbox, None, reason, cure) from None
+
+    def post(
+        self, edition: Edition, envelopes: Sequence[Envelope]
+    ) -> Iterator[tuple[Envelope, Outcome]]:
+        """Write each letter as new/DELIVERY.eml; the folder is flushed once at the end.
+
+        Raises:
+            ChannelDown: the disk is full or the folder has gone.
+
+        """
+        try:
+            for envelope in envelopes:
+                self._write(envelope.delivery, serialise(edition, envelope))
+                yield envelope, Outcome("accepted")
+            _flush(self.outbox / "new")
+        except OSError as error:
+            reason = (error.strerror or "cannot be written").lower()
+            raise ChannelDown(f"the outbox {self.outbox}: {reason}") from None
+
+    def evidence(self, deliveries: Iterable[str]) -> dict[str, Outcome]:
+        """Accepted when the file is there, under new/ or moved to cur/ by a mail reader."""
+        read = {path.name.partition(".")[0] for path in (self.outbox / "cur").iterdir()}
+        return {
+            each: Outcome("accepted" if self._file(each).exists() or each in read else "deferred")
+            for each in deliveries
+        }
+
+    def __enter__(self) -> Self:
+        """Nothing to open."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing to close."""
+
+    def _file(self, delivery: str) -> Path:
+        return self.outbox / "new" / f"{delivery}.eml"
+
+    def _write(self, delivery: str, message: bytes) -> None:
+        draft = self.outbox / "tmp" / f"{delivery}.{os.getpid()}"
+        with draft.open("wb") as file:
+            file.write(message)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._file(delivery))
+
+
+def _flush(folder: Path) -> None:
+    """Make the new names durable too; not every system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,243 @@
+"""A round: one pass that sends what is due.
+
+1. Claims whose lease is over without a record: ask the channel what became of them. Arrived:
+   accepted. Surely not: due again. No evidence: unknown, and a person decides (D5).
+2. Look at the people whose next due date has come and claim their letters, durably, a batch at a
+   time (D2). The plan is asked again: a hold, a skip or an outage since then moves the letter.
+3. Fill and send outside the transaction, grouped by edition (D3).
+4. Record each outcome under its fence (D4). A letter that was put off comes again, later each time.
+5. Go on until nothing is due. A channel that is down ends the round; its letters stay due.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from sqlalchemy import Connection
+
+from scheduler.delivery.channels import Channel, ChannelDown, Outcome
+from scheduler.ledger import deliveries, people
+from scheduler.ledger.database import Database
+from scheduler.ledger.deliveries import Claim, Decision
+from scheduler.ledger.people import Person
+from scheduler.ledger.planner import Planner
+from scheduler.letters.editions import Press
+from scheduler.letters.fill import Envelope, first_name, in_words
+from scheduler.plan.enrolment import Sent
+from scheduler.plan.rules import PlannedLetter, next_letter
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE = timedelta(minutes=5)
+LONGEST_PAUSE = timedelta(hours=4)
+TRIES = 12
+TROUBLE = timedelta(hours=1)  # how long a person whose plan fails is left alone
+
+Clock = Callable[[], datetime]
+
+
+@dataclass
+class Report:
+    """What a round did: letters by outcome, and why it stopped early if it did."""
+
+    letters: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    down: str | None = None
+    undecided: int = 0
+
+    @property
+    def well(self) -> bool:
+        """Whether every due letter was taken and nothing waits for a person."""
+        troubles = sum(self.letters.values()) - self.letters["accepted"]
+        return not (troubles or self.down or self.undecided)
+
+
+class Round:
+    """Everything that a round needs, so that the worker, `send` and the simulator run the same."""
+
+    def __init__(self, database: Database, planner: Planner, press: Press, url: str) -> None:
+        """Take the parts; `url` is the public address that the stop link begins with."""
+        self.database, self.planner, self.press, self.url = database, planner, press, url
+
+    def run(self, channel: Channel, clock: Clock) -> Report:
+        """One pass. `clock` gives UTC instants, real or simulated."""
+        report = Report()
+        self._recover(channel, clock, report)
+        while report.down is None:
+            looked, claims = self._claim(channel, clock())
+            if claims:
+                self._send(channel, claims, clock(), report)
+            if not looked:
+                break
+        with self.database.read() as db:
+            report.undecided = len(deliveries.unknown(db))
+        return report
+
+    def due(self, now: datetime) -> list[tuple[Person, PlannedLetter]]:
+        """Whose letters a round at `now` would claim; nothing is changed."""
+        with self.database.read() as db:
+            everyone = [each for each in people.everyone(db) if each.status == "active"]
+            gone = deliveries.sent(db)
+        due = []
+        for person in everyone:
+            letter = next_letter(self.planner.plan(person, gone.get(person.enrolment_id, {}), now))
+            if letter and letter.utc and letter.utc <= now:
+                due.append((person, letter))
+        return due
+
+    def settle(self, enrolment: str, lesson: str, *, arrived: bool, now: datetime) -> bool:
+        """Write down what a person found out about an unknown letter; False if there is none.
+
+        One that did not arrive is due again, unless a later lesson has gone since (P12).
+        """
+        with self.database.read() as db:
+            undecided = deliveries.unknown(db)
+        outcome = Outcome("accepted" if arrived else "deferred")
+        mine = [each for each in undecided if (each.enrolment, each.lesson) == (enrolment, lesson)]
+        self._record([(claim, outcome) for claim in mine], now, Report(), pause=False)
+        return bool(mine)
+
+    def _recover(self, channel: Channel, clock: Clock, report: Report) -> None:
+        with self.database.read() as db:
+            lost = deliveries.over(db, clock())
+        if not lost:
+            return
+        known = channel.evidence([claim.delivery for claim in lost])
+        doubt = Outcome("unknown", "the sending process stopped before it could write this down")
+        found = [(claim, known.get(claim.delivery, doubt)) for claim in lost]
+        recovered = Report()
+        self._record(found, clock(), recovered, pause=False)
+        del recovered.letters["deferred"]  # they are claimed again below
+        report.letters += recovered.letters
+        report.reasons += recovered.reasons
+
+    def _claim(self, channel: Channel, now: datetime) -> tuple[int, list[Claim]]:
+        def decide(person: Person, sent: Sent) -> Decision:
+            try:
+                return self._decide(person, sent, now)
+            except Exception as error:  # noqa: BLE001 - one person never stops a round
+                log.error("enrolment %s: %s", person.enrolment_id, type(error).__name__)  # noqa: TRY400 - a traceback may hold names
+                return Decision(next_due=now + TROUBLE)
+
+        with self.database.write() as db:
+            return deliveries.claim(db, now, now + channel.lease, channel.batch, decide)
+
+    def _decide(self, person: Person, sent: Sent, now: datetime) -> Decision:
+        """Whether a letter goes now, which one, with what words, and when to look again."""
+        letter = next_letter(self.planner.plan(person, sent, now))
+        if letter is None or letter.utc is None or letter.utc > now:
+            return Decision(next_due=letter.utc if letter else None)
+        after = self.planner.plan(person, {**sent, letter.lesson: letter.utc}, now)
+        following = next_letter(after)
+        return Decision(
+            next_due=following.utc if following else None,
+            lesson=letter.lesson,
+            edition=self.press.edition(letter.lesson, bool(person.note)),
+            planned_for=letter.utc,
+            merge=merge_values(person, after, self.url, self.planner.material.clinic.name),
+            reasons=letter.reasons,
+        )
+
+    def _send(
+        self, channel: Channel, claims: Sequence[Claim], now: datetime, report: Report
+    ) -> None:
+        """Send a batch, an edition at a time, and write down what became of each letter."""
+        with self.database.read() as db:
+            stored = deliveries.editions(db, [claim.edition for claim in claims])
+        waiting = {claim.delivery: claim for claim in claims}
+        outcomes: list[tuple[Claim, Outcome]] = []
+        try:
+            for key, group in groupby(sorted(claims, key=_edition), key=_edition):
+                for envelope, outcome in channel.post(stored[key], [*map(_envelope, group)]):
+                    outcomes.append((waiting.pop(envelope.delivery), outcome))
+        except ChannelDown as down:
+            report.down = str(down)
+        self._record(outcomes, now, report)
+        stay = [(claim, Outcome("deferred")) for claim in waiting.values()]
+        self._record(stay, now, report, pause=False)
+
+    def _record(
+        self,
+        outcomes: Sequence[tuple[Claim, Outcome]],
+        now: datetime,
+        report: Report,
+        *,
+        pause: bool = True,
+    ) -> None:
+        """One transaction: the deliveries' states, when to try again, whose course is finished."""
+        if not outcomes:
+            return
+        accepted: list[str] = []
+        with self.database.write() as db:
+            for claim, given in outcomes:
+                outcome = _patience_ends(claim, given)
+                if not deliveries.record(db, claim, outcome, now):
+                    continue
+                report.letters[outcome.result] += 1
+                if outcome.reason:
+                    report.reasons[f"{outcome.result}: {outcome.reason}"] += 1
+                if outcome.result == "deferred":
+                    again = now + _pause(claim.tries) if pause else now
+                    deliveries.due_again(db, claim.enrolment, again)
+                if outcome.result == "accepted":
+                    accepted.append(claim.enrolment)
+            self._finish(db, accepted, now)
+
+    def _finish(self, db: Connection, enrolments: Sequence[str], now: datetime) -> None:
+        """Mark the courses in which nothing is left to come, held letters included."""
+        ended = deliveries.without_next(db, enrolments)
+        gone = deliveries.sent(db, [person.enrolment_id for person in ended])
+        people.finish(
+            db,
+            [
+                person.enrolment_id
+                for person in ended
+                if all(
+                    letter.state != "held"
+                    for letter in self.planner.plan(person, gone[person.enrolment_id], now)
+                )
+            ],
+        )
+
+
+def merge_values(
+    person: Person, after: Sequence[PlannedLetter], url: str, clinic: str
+) -> dict[str, str]:
+    """What a letter says to this person alone; `after` is the plan once this letter has gone."""
+    following = next_letter(after)
+    if following and following.local:
+        coming = f"Your next letter comes on {in_words(following.local.date())}."
+    elif any(letter.state == "held" for letter in after):
+        coming = "Your next letter waits until you and the clinic agree on a date."
+    else:
+        coming = "This is the last letter of the course."
+    return {
+        "first_name": first_name(person.name),
+        "next_letter": coming,
+        "stop_url": f"{url}/stop/{person.stop_token}",
+        "note": person.note or "",
+        "note_by": f"{person.physiotherapist}, {clinic}" if person.physiotherapist else clinic,
+    }
+
+
+def _envelope(claim: Claim) -> Envelope:
+    return Envelope(claim.delivery, claim.address, claim.claimed_at, claim.merge)
+
+
+def _edition(claim: Claim) -> str:
+    return claim.edition
+
+
+def _pause(tries: int) -> timedelta:
+    """5 minutes, then twice as long each time, up to 4 hours."""
+    return min(FIRST_PAUSE * (1 << min(tries, 10)), LONGEST_PAUSE)
+
+
+def _patience_ends(claim: Claim, outcome: Outcome) -> Outcome:
+    """A letter that was put off too often is given up, so that the course goes on."""
+    if outcome.result == "deferred" and claim.tries + 1 >= TRIES:
+        return Outcome("refused", f"given up after {TRIES} tries: {outcome.reason}")
+    return outcome

@@ -1,0 +1,58 @@
+"""What is wrong with something a person wrote, where, and what to write instead.
+
+`subscribers.yaml:14: timezone "Europe/Lodnon" is not known; did you mean Europe/London?`
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault: the place (file, line from 1), what is wrong, and the cure."""
+
+    place: str
+    line: int | None
+    words: str
+    cure: str
+
+    def __str__(self) -> str:
+        """One line for a terminal or a log."""
+        where = self.place if self.line is None else f"{self.place}:{self.line}"
+        told = f"{where}: {self.words}; {self.cure}" if self.cure else f"{where}: {self.words}"
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in told)
+
+
+class WrongInput(Exception):
+    """Something a person wrote cannot be used. Nothing was changed. Exit code 2."""
+
+    def __init__(self, *findings: Finding) -> None:
+        """Carry at least one finding."""
+        super().__init__("\n".join(str(finding) for finding in findings))
+        self.findings = findings
+
+
+class NotDone(Exception):
+    """The work could not be finished for a reason outside what was typed. Exit code 1."""
+
+
+def wrong(place: Path | str, line: int | None, words: str, cure: str = "") -> WrongInput:
+    """A WrongInput with a single finding; `place` is shown relative to where the user stands."""
+    return WrongInput(Finding(shown(place), line, words, cure))
+
+
+def shown(place: Path | str) -> str:
+    """The path as a person would type it from the current folder."""
+    path = Path(place)
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def closest(word: str, known: Iterable[str], otherwise: str) -> str:
+    """`did you mean X?` for the known word nearest to `word`, else the other advice."""
+    matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean {matches[0]}?" if matches else otherwise

@@ -1,0 +1,1 @@
+"""The database: people, enrolments, deliveries, editions. The only room that knows SQL."""

@@ -1,0 +1,120 @@
+"""Opening the database: pragmas, transactions, migrations.
+
+SQLite runs with a write-ahead log and synchronous=FULL: what is committed survives a power cut. A
+writing transaction begins with BEGIN IMMEDIATE, so that two processes queue instead of failing
+half way.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+
+from scheduler.findings import NotDone, wrong
+from scheduler.ledger.tables import HEAD
+
+WAIT = 30  # seconds for another writer to finish
+
+
+class Database:
+    """One database, migrated to the newest tables."""
+
+    def __init__(self, url: str) -> None:
+        """Open and migrate.
+
+        Raises:
+            WrongInput: the address cannot be used.
+            NotDone: the database cannot be opened, or is newer than this program.
+
+        """
+        try:
+            self.engine = _engine(url)
+            _migrate(self.engine)
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError):
+            cure = "set sqlite:///FILE or postgresql+psycopg://…"
+            raise wrong("PHYSIOPOST_DATABASE", None, "cannot be used", cure) from None
+        except DatabaseError as error:
+            raise NotDone(f"the database cannot be opened: {error.orig}") from None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent look."""
+        with _in_words(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction, durable when it is left without an exception."""
+        with _in_words(), self.engine.connect() as connection:
+            writing = connection.execution_options(physiopost_write=True)
+            with writing.begin():
+                yield writing
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """A database that is locked, full or gone, as one line; never the values of a statement."""
+    try:
+        yield
+    except OperationalError as error:
+        raise NotDone(f"the database: {error.orig}") from None
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+    if parsed.database and parsed.database != ":memory:":
+        folder = Path(parsed.database).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = (error.strerror or "cannot be made").lower()
+            raise NotDone(f"the database's folder {folder}: {reason}") from None
+    engine = create_engine(parsed, connect_args={"timeout": WAIT}, hide_parameters=True)
+    event.listen(engine, "connect", _pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _pragmas(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions of its own
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("physiopost_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _migrate(engine: Engine) -> None:
+    """Bring the tables to HEAD; alembic is only loaded when there is something to do."""
+    with engine.connect() as connection:
+        known = inspect(connection).has_table("alembic_version")
+        query = text("SELECT version_num FROM alembic_version")
+        version = connection.execute(query).scalar() if known else None
+    if version == HEAD:
+        return
+    from alembic import command  # noqa: PLC0415 - a tenth of a second, once in a version
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    with engine.connect().execution_options(physiopost_write=True) as connection:
+        config.attributes["connection"] = connection
+        try:
+            with connection.begin():
+                command.upgrade(config, "head")
+        except CommandError:
+            words = f"the database is of a newer version ({version}) than this program ({HEAD})"
+            raise NotDone(f"{words}; install the newer program") from None

@@ -1,0 +1,268 @@
+"""Deliveries: one lesson to one enrolment, each claimed before it is sent (D2) and recorded after.
+
+    claimed ─→ accepted | refused | deferred | unknown
+    deferred ─→ claimed (the same id, the fence one higher)
+    unknown ─→ accepted | deferred, by evidence only (D5)
+
+The database itself keeps a lesson from being delivered twice: UNIQUE (enrolment, lesson).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from scheduler.ledger.people import Person, from_row, joined, new_id
+from scheduler.ledger.tables import Utc, delivery, edition, enrolment
+from scheduler.letters.editions import Edition
+from scheduler.plan.enrolment import Sent
+
+SETTLED = ("claimed", "accepted", "refused", "unknown")
+"""The states of a lesson that the plan must not send again; a deferred one is due again."""
+
+
+Result = Literal["accepted", "refused", "deferred", "unknown"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one try (D4). `reason` is for people and names no patient.
+
+    accepted: the channel took it · refused: it never will · deferred: surely not taken, try again
+    later · unknown: it may have been taken, so it must not be sent again without evidence.
+    """
+
+    result: Result
+    reason: str = ""
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done for a person whose time has come: a letter, or wait until `next_due`."""
+
+    next_due: datetime | None
+    lesson: str = ""
+    edition: Edition | None = None
+    planned_for: datetime | None = None
+    merge: Mapping[str, str] = field(default_factory=dict)
+    reasons: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        """Never a merge value."""
+        return f"Decision({self.lesson}, next due {self.next_due})"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A letter that is ours to send while the lease lasts."""
+
+    delivery: str
+    enrolment: str
+    lesson: str
+    fence: int
+    tries: int
+    edition: str
+    merge: Mapping[str, str]
+    address: str
+    claimed_at: datetime
+
+    def __repr__(self) -> str:
+        """Never an address or a merge value."""
+        return f"Claim({self.delivery})"
+
+
+Decide = Callable[[Person, Sent], Decision]
+
+
+def sent(db: Connection, enrolments: Iterable[str] | None = None) -> dict[str, dict[str, datetime]]:
+    """For each enrolment the lessons that must not go again, in the order they went.
+
+    Only of the enrolments that are named, or of all.
+    """
+    query = (
+        select(delivery.c.enrolment_id, delivery.c.lesson, delivery.c.planned_for)
+        .where(delivery.c.state.in_(SETTLED))
+        .order_by(delivery.c.claimed_at, delivery.c.planned_for)
+    )
+    if enrolments is not None:
+        query = query.where(delivery.c.enrolment_id.in_(list(enrolments)))
+    gone: dict[str, dict[str, datetime]] = defaultdict(dict)
+    for row in db.execute(query):
+        gone[row.enrolment_id][row.lesson] = row.planned_for
+    return gone
+
+
+def next_due(db: Connection) -> datetime | None:
+    """When the next letter of all is due (UTC), or None when there is none."""
+    return db.execute(select(func.min(enrolment.c.next_due_at))).scalar()
+
+
+def claim(
+    db: Connection, now: datetime, lease_until: datetime, limit: int, decide: Decide
+) -> tuple[int, list[Claim]]:
+    """Look at up to `limit` people whose time has come; claim the letters that are due.
+
+    Gives how many people were looked at and the claims. Nobody is looked at twice: everyone's next
+    due date is moved on, to the next letter's or to where the plan has put this one (D1, D2).
+    """
+    query = (
+        joined()
+        .where(enrolment.c.next_due_at <= now)
+        .order_by(enrolment.c.next_due_at, enrolment.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=enrolment)
+    )
+    people = [from_row(row) for row in db.execute(query).mappings()]
+    if not people:
+        return 0, []
+    gone = sent(db, [person.enrolment_id for person in people])
+    decided = [(person, decide(person, gone.get(person.enrolment_id, {}))) for person in people]
+    _move_on(db, decided)
+    due = [(person, decision) for person, decision in decided if decision.edition]
+    if not due:
+        return len(people), []
+    _keep(db, {decision.edition for _, decision in due if decision.edition})
+    return len(people), _claim(db, due, now, lease_until)
+
+
+def over(db: Connection, now: datetime) -> list[Claim]:
+    """Claims whose lease has ended without a record: their process died, or lost its network."""
+    query = select(delivery).where(delivery.c.state == "claimed", delivery.c.lease_until <= now)
+    return [_of(row) for row in db.execute(query).mappings()]
+
+
+def unknown(db: Connection) -> list[Claim]:
+    """Letters that may have arrived and that nobody has decided about (D5)."""
+    query = select(delivery).where(delivery.c.state == "unknown").order_by(delivery.c.claimed_at)
+    return [_of(row) for row in db.execute(query).mappings()]
+
+
+def record(db: Connection, claim: Claim, outcome: Outcome, now: datetime) -> bool:
+    """Write what became of a claim; False when the claim was not ours any more (the fence, D4)."""
+    query = (
+        update(delivery)
+        .where(
+            delivery.c.id == claim.delivery,
+            delivery.c.fence == claim.fence,
+            delivery.c.state.in_(("claimed", "unknown")),
+        )
+        .values(
+            state=outcome.result,
+            settled_at=now,
+            outcome=outcome.reason,
+            reference=outcome.reference,
+            tries=claim.tries + (outcome.result == "deferred" and bool(outcome.reason)),
+        )
+    )
+    return db.execute(query).rowcount == 1
+
+
+def due_again(db: Connection, enrolment_id: str, at: datetime | None) -> None:
+    """Let the next round from `at` on look at a person again; the plan then says what goes."""
+    query = update(enrolment).where(enrolment.c.id == enrolment_id, enrolment.c.status == "active")
+    db.execute(query.values(next_due_at=at))
+
+
+def without_next(db: Connection, enrolments: Iterable[str]) -> list[Person]:
+    """Of these, the active people for whom nothing is planned any more."""
+    query = joined().where(
+        enrolment.c.id.in_(list(enrolments)),
+        enrolment.c.next_due_at.is_(None),
+        enrolment.c.status == "active",
+    )
+    return [from_row(row) for row in db.execute(query).mappings()]
+
+
+def editions(db: Connection, hashes: Iterable[str]) -> dict[str, Edition]:
+    """Stored editions by their hashes."""
+    query = select(edition).where(edition.c.hash.in_(set(hashes)))
+    return {row.hash: Edition.from_json(row.content) for row in db.execute(query)}
+
+
+def history(db: Connection) -> list[Mapping[str, Any]]:
+    """Every delivery with its person's id, in the order they were planned."""
+    query = (
+        select(delivery, enrolment.c.subscriber_id)
+        .join(enrolment, enrolment.c.id == delivery.c.enrolment_id)
+        .order_by(delivery.c.planned_for, enrolment.c.subscriber_id)
+    )
+    return [dict(row) for row in db.execute(query).mappings()]
+
+
+def _move_on(db: Connection, decided: Sequence[tuple[Person, Decision]]) -> None:
+    rows = [{"b_id": who.enrolment_id, "b_due": what.next_due} for who, what in decided]
+    query = update(enrolment).where(enrolment.c.id == bindparam("b_id"))
+    db.execute(query.values(next_due_at=bindparam("b_due", type_=Utc)), rows)
+
+
+def _keep(db: Connection, new: Iterable[Edition]) -> None:
+    """Store the editions that are not stored yet (D10)."""
+    by_hash = {each.hash: each for each in new}
+    stored = set(db.scalars(select(edition.c.hash).where(edition.c.hash.in_(by_hash))))
+    rows = [
+        {"hash": key, "content": each.as_json()}
+        for key, each in by_hash.items()
+        if key not in stored
+    ]
+    if rows:
+        db.execute(insert(edition), rows)
+
+
+def _claim(
+    db: Connection,
+    due: Sequence[tuple[Person, Decision]],
+    now: datetime,
+    lease_until: datetime,
+) -> list[Claim]:
+    """Insert the deliveries; one that was deferred before keeps its id and gets a higher fence."""
+    query = select(delivery).where(
+        delivery.c.enrolment_id.in_([person.enrolment_id for person, _ in due]),
+        delivery.c.state == "deferred",
+    )
+    before = {(row.enrolment_id, row.lesson): row for row in db.execute(query)}
+    fresh: list[dict[str, Any]] = []
+    again: list[dict[str, Any]] = []
+    for person, decision in due:
+        earlier = before.get((person.enrolment_id, decision.lesson))
+        row = {
+            "id": earlier.id if earlier else new_id(),
+            "enrolment_id": person.enrolment_id,
+            "lesson": decision.lesson,
+            "state": "claimed",
+            "edition": decision.edition.hash if decision.edition else "",
+            "merge": dict(decision.merge),
+            "address": person.email,
+            "reasons": list(decision.reasons),
+            "planned_for": decision.planned_for,
+            "claimed_at": now,
+            "lease_until": lease_until,
+            "fence": earlier.fence + 1 if earlier else 1,
+            "tries": earlier.tries if earlier else 0,
+            "settled_at": None,
+            "reference": None,
+            "outcome": "",
+        }
+        (again if earlier else fresh).append(row)
+    if fresh:
+        db.execute(insert(delivery), fresh)
+    for row in again:
+        db.execute(update(delivery).where(delivery.c.id == row["id"]).values(row))
+    return [_of(row) for row in fresh + again]
+
+
+def _of(row: Mapping[Any, Any]) -> Claim:
+    return Claim(
+        delivery=row["id"],
+        enrolment=row["enrolment_id"],
+        lesson=row["lesson"],
+        fence=row["fence"],
+        tries=row["tries"],
+        edition=row["edition"],
+        merge=row["merge"],
+        address=row["address"],
+        claimed_at=row["claimed_at"],
+    )

@@ -1,0 +1,100 @@
+"""The plan of a person in the database: every next due date comes from here (D1, P14)."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+from sqlalchemy import Connection
+
+from scheduler.ledger import deliveries, facts, people
+from scheduler.ledger.database import Database
+from scheduler.ledger.people import Person
+from scheduler.material import Material
+from scheduler.plan.calendar import Calendar, calendar_of
+from scheduler.plan.enrolment import Sent
+from scheduler.plan.rules import PlannedLetter, State, next_letter, plan
+
+
+class Planner:
+    """plan() with the course and the clinic's calendar filled in."""
+
+    def __init__(self, material: Material) -> None:
+        """Take the material; the calendar follows from it."""
+        self.material = material
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """The clinic's open days."""
+        return calendar_of(self.material.clinic, self.material.country)
+
+    def plan(self, person: Person, sent: Sent, now: datetime) -> list[PlannedLetter]:
+        """Give every letter of a person (see plan/rules.py)."""
+        way = person.way(self.material)
+        return plan(self.material.course, way, self.calendar, sent, now)
+
+    def next_due(self, person: Person, sent: Sent, now: datetime) -> datetime | None:
+        """The instant (UTC) at which a round must look at this person again."""
+        letter = next_letter(self.plan(person, sent, now))
+        return letter.utc if letter else None
+
+    def timelines(self, db: Connection, now: datetime) -> list[tuple[Person, list[PlannedLetter]]]:
+        """Everybody with their letters, those that went with what became of them."""
+        everyone = people.everyone(db)
+        gone = deliveries.sent(db)
+        became = {(row["enrolment_id"], row["lesson"]): row for row in deliveries.history(db)}
+        return [
+            (
+                person,
+                [
+                    _with_outcome(letter, became.get((person.enrolment_id, letter.lesson)))
+                    for letter in self.plan(person, gone.get(person.enrolment_id, {}), now)
+                ],
+            )
+            for person in everyone
+        ]
+
+    def refresh(self, database: Database, now: datetime) -> None:
+        """Plan everybody anew if what all plans rest on has changed since they were made (D1)."""
+        with database.read() as db:
+            if facts.get(db, "planned_with") == self.fingerprint:
+                return
+        with database.write() as db:
+            everyone = [each for each in people.everyone(db) if each.status == "active"]
+            gone = deliveries.sent(db)
+            for person in everyone:
+                due = self.next_due(person, gone.get(person.enrolment_id, {}), now)
+                deliveries.due_again(db, person.enrolment_id, due)
+            facts.put(db, "planned_with", self.fingerprint)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What all plans rest on: the course's order and pace, the clinic's calendar, the zones."""
+        course, clinic = self.material.course, self.material.clinic
+        rests_on = (
+            *(course.begins_after, course.pace, course.min_gap, *course.by_slug),
+            *(clinic.open, clinic.closed, clinic.send_at, clinic.timezone, clinic.subdivision),
+            *(self.material.country.holidays, version("holidays"), version("tzdata")),
+        )
+        return hashlib.sha256(repr(rests_on).encode()).hexdigest()
+
+
+WORDS: dict[str, State] = {
+    "claimed": "sending",
+    "accepted": "sent",
+    "unknown": "undecided",
+    "refused": "refused",
+}
+
+
+def _with_outcome(letter: PlannedLetter, row: Mapping[str, Any] | None) -> PlannedLetter:
+    """A letter that is out of the plan's hands, with its delivery's state and reasons."""
+    if letter.state != "sent" or row is None:
+        return letter
+    why = (*row["reasons"], *filter(None, [row["outcome"]]))
+    utc = row["claimed_at"]
+    local = utc.astimezone(letter.local.tzinfo) if letter.local else None
+    return replace(letter, state=WORDS[row["state"]], utc=utc, local=local, reasons=why)

@@ -1,0 +1,114 @@
+"""The tables. Every instant is UTC and says so; every date is a local date of the patient's."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+HEAD = "0001"
+"""The newest migration; tests hold it against ledger/migrations."""
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware UTC instant. SQLite keeps no zone, so it is put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Refuse an instant without a zone."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("an instant without a zone")
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: Any, _dialect: Dialect) -> datetime | None:
+        """UTC again."""
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+metadata = MetaData()
+
+subscriber = Table(
+    "subscriber",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("email", String(320), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("consent", Date, nullable=False),
+)
+
+enrolment = Table(
+    "enrolment",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("subscriber_id", ForeignKey("subscriber.id"), nullable=False, index=True),
+    Column("enrolled_at", Utc, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("first_appointment", Date, nullable=False),
+    Column("start", Date),
+    Column("send_at", String(5)),
+    Column("timezone", String(64)),
+    Column("pace", Integer),
+    Column("hold", JSON, nullable=False),
+    Column("skip", JSON, nullable=False),
+    Column("physiotherapist", Text),
+    Column("note", Text),
+    Column("applied", JSON, nullable=False),
+    Column("stop_token", String(64), nullable=False, unique=True),
+    Column("next_due_at", Utc, index=True),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("enrolment_id", ForeignKey("enrolment.id"), nullable=False),
+    Column("lesson", String(80), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("edition", ForeignKey("edition.hash"), nullable=False),
+    Column("merge", JSON, nullable=False),
+    Column("address", String(320), nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("planned_for", Utc, nullable=False),
+    Column("claimed_at", Utc, nullable=False),
+    Column("lease_until", Utc, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("settled_at", Utc),
+    Column("reference", Text),
+    Column("outcome", Text, nullable=False),
+    UniqueConstraint("enrolment_id", "lesson"),
+    Index("ix_delivery_lease", "state", "lease_until"),
+)
+
+edition = Table(
+    "edition",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("content", Text, nullable=False),
+)
+
+fact = Table(
+    "fact",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,183 @@
+"""An edition: a lesson compiled for one clinic, whole but for its merge fields.
+
+1. Fill the lesson's Jinja: the clinic's and the country's words, and for each merge field a token.
+2. Turn the Markdown into HTML and into plain text; take out the citations and list their sources.
+3. Put the HTML into the MJML template, compile it, and count the tokens before and after: one that
+   is lost or altered stops the compile, by name.
+4. Cut HTML and text at the tokens. Filling is then joining (see fill.py): a patient's words never
+   pass through Markdown, Jinja or MJML.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from mjml import mjml2html
+
+from scheduler.findings import wrong
+from scheduler.letters import theme
+from scheduler.letters.passages import Filler, blame
+from scheduler.letters.tokens import BY_TOKEN, FIELDS, TOKENS, cut
+from scheduler.material import Material
+from scheduler.material.lessons import Lesson
+
+
+@dataclass(frozen=True)
+class Edition:
+    """One lesson for one clinic, with or without the physiotherapist's note.
+
+    `html` and `text` still hold the tokens. Everything that the letter needs beside a patient's
+    merge fields is here, so that a stored edition gives the same letter years later (D10).
+    """
+
+    lesson: str
+    subject: str
+    html: str
+    text: str
+    language: str
+    from_name: str
+    from_email: str
+    reply_to: str
+
+    @cached_property
+    def hash(self) -> str:
+        """The edition's identity: equal content, equal hash."""
+        return hashlib.sha256(self.as_json().encode()).hexdigest()
+
+    def as_json(self) -> str:
+        """The content as it is stored."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, stored: str) -> "Edition":
+        """The edition that as_json() wrote."""
+        return cls(**json.loads(stored))
+
+    @cached_property
+    def html_parts(self) -> tuple[str, ...]:
+        """The HTML cut at its fields: literal, field, literal, …, literal."""
+        return cut(self.html)
+
+    @cached_property
+    def text_parts(self) -> tuple[str, ...]:
+        """The text cut at its fields."""
+        return cut(self.text)
+
+
+class Press:
+    """Compiles editions from the material and the templates, each one once."""
+
+    def __init__(self, material: Material, templates: Path) -> None:
+        """Take what was read; nothing is compiled yet.
+
+        Raises:
+            WrongInput: there is no letters/ folder among the templates.
+
+        """
+        if not (templates / "letters").is_dir():
+            cure = "set PHYSIOPOST_TEMPLATES to the folder that has letters/"
+            raise wrong(templates, None, "there is no such templates folder", cure)
+        self.material = material
+        self.folder = templates / "letters"
+        self.frame = ImmutableSandboxedEnvironment(
+            loader=FileSystemLoader(self.folder),
+            autoescape=lambda name: bool(name and ".mjml" in name),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.edition = lru_cache(maxsize=None)(self._compile)
+        self.words_of = lru_cache(maxsize=None)(self._words_of)
+
+    def all(self) -> list[Edition]:
+        """Every edition, with and without a note."""
+        return [
+            self.edition(lesson.slug, noted)
+            for lesson in self.material.course.lessons
+            for noted in (False, True)
+        ]
+
+    def source(self, slug: str, *, noted: bool) -> str:
+        """The MJML of an edition, tokens in it."""
+        return self._frame("letter.mjml.j2", self.words_of(slug) | {"noted": noted})
+
+    def _compile(self, slug: str, noted: bool) -> Edition:
+        names = self.words_of(slug) | {"noted": noted}
+        mjml = self._frame("letter.mjml.j2", names)
+        text = self._frame("letter.txt.j2", names)
+        html = self._mjml(mjml)
+        sender = self.material.clinic.sender
+        return Edition(
+            lesson=slug,
+            subject=names["subject"],
+            html=html,
+            text=re.sub(r"\n{3,}", "\n\n", text).strip() + "\n",
+            language=self.material.country.language,
+            from_name=sender.name,
+            from_email=sender.email,
+            reply_to=sender.reply_to,
+        )
+
+    def _words_of(self, slug: str) -> dict[str, Any]:
+        """Everything that the two templates may use."""
+        course, clinic, country = self.material.course, self.material.clinic, self.material.country
+        lesson = course.by_slug[slug]
+        names: dict[str, Any] = {
+            "clinic": {"name": clinic.name, "phone": clinic.phone, "address": clinic.address},
+            "country": country.model_dump(),
+            "profession": country.profession,
+            "doctor": country.doctor,
+            "week": lesson.week,
+            "weeks": course.weeks,
+            **{field: TOKENS[field] for field in FIELDS},
+        }
+        fill = Filler(names)
+        return names | {
+            "subject": fill.line(lesson, "subject"),
+            "preheader": fill.line(lesson, "preheader"),
+            "title": fill.line(lesson, "title"),
+            "action": fill.prose(lesson, "action"),
+            "body": fill.prose(lesson, "body"),
+            "emergency_title": fill.line(course.emergency, "title"),
+            "emergency": fill.prose(course.emergency, "body"),
+            "same_day_title": fill.line(course.same_day, "title"),
+            "same_day": fill.prose(course.same_day, "body"),
+            "sources": self._sources(lesson),
+            "light": theme.LIGHT | {"brand": clinic.brand},
+            "dark": theme.DARK,
+        }
+
+    def _sources(self, lesson: Lesson) -> list[str]:
+        references = self.material.references.entries
+        return [references[key].short for key in lesson.citations]
+
+    def _frame(self, name: str, names: Mapping[str, Any]) -> str:
+        """Render one of our templates, with the file and line of what it gets wrong."""
+        try:
+            return self.frame.get_template(name).render(names)
+        except UnicodeDecodeError:
+            raise wrong(self.folder / name, None, "is not UTF-8 text", "save it as UTF-8") from None
+        except Exception as error:  # noqa: BLE001 - a template can fail in any way
+            raise blame(error, self.folder / name, 0, names, str(self.folder)) from None
+
+    def _mjml(self, source: str) -> str:
+        """Compile; MJML gets no font links and keeps every token."""
+        path = self.folder / "letter.mjml.j2"
+        try:
+            html = str(mjml2html(source, disable_comments=True, fonts={}))
+        except (ValueError, OSError) as error:
+            raise wrong(path, None, f"MJML does not compile: {error}", "check its tags") from None
+        if left := re.search(r"<(mj-?[a-z]+(?:-[a-z]+)*)", html):
+            raise wrong(path, None, f"MJML has no tag {left[1]}", "check its spelling")
+        for token, field in BY_TOKEN.items():
+            if html.count(token) != source.count(token):
+                words = f'the merge field "{field}" is lost when the MJML is compiled'
+                raise wrong(path, None, words, "put it into text or a link, not into a width")
+        return html

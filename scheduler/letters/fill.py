@@ -1,0 +1,72 @@
+"""A letter: an edition filled for one patient.
+
+Values are escaped for HTML and left as they are in plain text; nothing that a value holds is read
+again, so a name with markup, template syntax or one of our tokens arrives as it was typed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from html import escape
+
+from scheduler.letters.editions import Edition
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """What one person gets to read."""
+
+    subject: str
+    html: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """One letter on its way: the delivery's opaque id, the address, and the merge values.
+
+    `date` (UTC) is when the letter was claimed, so that a second try writes the same letter.
+    """
+
+    delivery: str
+    to: str
+    date: datetime
+    values: Mapping[str, str]
+
+
+def fill(edition: Edition, values: Mapping[str, str]) -> Letter:
+    """The letter of an edition with a patient's merge values.
+
+    Raises:
+        KeyError: a merge field of the edition has no value; its name is the argument.
+
+    """
+    safe = {field: escape(value) for field, value in values.items()}
+    return Letter(
+        subject=edition.subject,
+        html="".join(filled(edition.html_parts, safe)),
+        text="".join(filled(edition.text_parts, values)),
+    )
+
+
+def filled(parts: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
+    """Literals and values in turn: the odd parts are the fields' names."""
+    pieces = list(parts)
+    pieces[1::2] = [values[field] for field in parts[1::2]]
+    return pieces
+
+
+def in_words(day: date) -> str:
+    """`Tuesday 22 December`, as a letter says it."""
+    return f"{WEEKDAYS[day.weekday()]} {day.day} {MONTHS[day.month - 1]}"
+
+
+def first_name(name: str) -> str:
+    """What a letter calls a person: the first word of the name."""
+    return name.split(maxsplit=1)[0] if name.split() else name

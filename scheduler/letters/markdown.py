@@ -1,0 +1,80 @@
+"""Markdown twice: as HTML that carries its styles inline, and as plain text with the same words."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+
+_PARSER = MarkdownIt("commonmark", {"html": False, "xhtmlOut": True})
+_RENDERER = cast(RendererHTML, _PARSER.renderer)
+
+
+def to_html(markdown: str, styles: Mapping[str, str]) -> str:
+    """XHTML in which every tag has its style and, for dark mode, the class `t`."""
+    tokens = _PARSER.parse(markdown)
+    for token in _all(tokens):
+        if token.nesting != -1 and token.tag in styles:
+            token.attrSet("style", styles[token.tag])
+            token.attrSet("class", "t")
+    return _RENDERER.render(_loose_lists_as_tight(tokens), _PARSER.options, {}).strip()
+
+
+def to_text(markdown: str) -> str:
+    """Plain text: a line a paragraph, `* ` before list items, headings in a line of their own."""
+    lines: list[str] = []
+    item = ""
+    for token in _PARSER.parse(markdown):
+        match token.type:
+            case "list_item_open":
+                item = "* "
+            case "inline":
+                lines.append(item + _words(token))
+                item = "  " if item else ""
+            case "list_item_close":
+                item = ""
+            case "paragraph_close" if not token.hidden and not item:
+                lines.append("")
+            case "heading_close" | "bullet_list_close" | "ordered_list_close":
+                lines.append("")
+    return "\n".join(lines).strip()
+
+
+def escape(value: object) -> object:
+    """A value put into Markdown as the characters that it has, never as markup."""
+    if not isinstance(value, str):
+        return value
+    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-.!|&~" else c for c in value)
+
+
+def _words(inline: Token) -> str:
+    """The words of a paragraph; a link is followed by its address."""
+    words: list[str] = []
+    address = ""
+    for token in inline.children or []:
+        match token.type:
+            case "text" | "code_inline":
+                words.append(token.content)
+            case "softbreak" | "hardbreak":
+                words.append(" ")
+            case "link_open":
+                address = str(token.attrGet("href"))
+            case "link_close" if address:
+                words.append(f" ({address})")
+    return "".join(words)
+
+
+def _all(tokens: list[Token]) -> list[Token]:
+    return [each for token in tokens for each in (token, *(token.children or []))]
+
+
+def _loose_lists_as_tight(tokens: list[Token]) -> list[Token]:
+    """Without the paragraphs inside list items, which mail clients space as they please."""
+    depth = 0
+    kept = []
+    for token in tokens:
+        depth += {"list_item_open": 1, "list_item_close": -1}.get(token.type, 0)
+        if not (depth and token.type in ("paragraph_open", "paragraph_close")):
+            kept.append(token)
+    return kept

@@ -1,0 +1,119 @@
+"""The letter as octets for SMTP and for a folder (RFC 5322, 2045, 2046).
+
+The parts between the merge fields are put into quoted-printable once an edition; for each patient
+only the values are, joined by soft line breaks, which a reader removes again (RFC 2045, 6.7).
+Headers name the clinic and the week, never the patient: To is the bare address.
+"""
+
+from binascii import b2a_qp
+from collections.abc import Mapping
+from email.header import Header
+from email.utils import format_datetime
+from functools import lru_cache
+from html import escape
+
+from scheduler.letters.editions import Edition
+from scheduler.letters.fill import Envelope
+
+EOL = b"\r\n"
+SOFT = b"=\r\n"
+LINE = 76  # octets without the line end (RFC 2045, 6.7, rule 5)
+
+
+def message_id(edition: Edition, envelope: Envelope) -> str:
+    """The same for every try of a delivery (RFC 5322, 3.6.4)."""
+    return f"<{envelope.delivery}@{edition.from_email.rpartition('@')[2]}>"
+
+
+def extra_headers(edition: Edition, envelope: Envelope) -> dict[str, str]:
+    """What every channel adds to From, To, Subject and Reply-To.
+
+    One-click stop (RFC 8058), "sent by a machine, do not auto-answer" (RFC 3834), the language of
+    the letter (RFC 3282).
+    """
+    return {
+        "List-Unsubscribe": f"<{envelope.values['stop_url']}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        "Auto-Submitted": "auto-generated",
+        "Content-Language": edition.language,
+    }
+
+
+def serialise(edition: Edition, envelope: Envelope) -> bytes:
+    """The whole message with CRLF line ends, in lines that every server takes."""
+    if any(value.split() != [value] for value in (envelope.to, envelope.values["stop_url"])):
+        raise ValueError("an address must not hold white space")
+    top, text_parts, html_parts, boundary = _skeleton(edition)
+    headers = {
+        "To": envelope.to,
+        "Date": format_datetime(envelope.date),
+        "Message-ID": message_id(edition, envelope),
+        **extra_headers(edition, envelope),
+    }
+    own = b"".join(f"{name}: {value}\r\n".encode("ascii") for name, value in headers.items())
+    values = envelope.values
+    escaped = {field: escape(value) for field, value in values.items()}
+    return b"".join(
+        (
+            *(top, own, EOL),
+            *_part(boundary, b"text/plain", _fill(text_parts, values)),
+            *_part(boundary, b"text/html", _fill(html_parts, escaped)),
+            *(b"--", boundary, b"--", EOL),
+        )
+    )
+
+
+def _part(boundary: bytes, kind: bytes, body: bytes) -> tuple[bytes, ...]:
+    return (
+        *(b"--", boundary, EOL, b"Content-Type: ", kind, b"; charset=utf-8", EOL),
+        *(b"Content-Transfer-Encoding: quoted-printable", EOL, EOL, body, EOL),
+    )
+
+
+def _fill(parts: tuple[str | bytes, ...], values: Mapping[str, str]) -> bytes:
+    pieces = list(parts)
+    pieces[1::2] = [_quoted_printable(values[str(field)]) for field in parts[1::2]]
+    return SOFT.join(pieces)  # type: ignore[arg-type]  # every piece is bytes by now
+
+
+@lru_cache(maxsize=256)
+def _skeleton(
+    edition: Edition,
+) -> tuple[bytes, tuple[str | bytes, ...], tuple[str | bytes, ...], bytes]:
+    """What all letters of an edition share."""
+    boundary = f"=_{edition.hash[:32]}".encode()
+    headers = {
+        "From": f"{_phrase(edition.from_name)} <{edition.from_email}>",
+        "Reply-To": edition.reply_to,
+        "Subject": Header(
+            edition.subject,
+            "utf-8" if not edition.subject.isascii() else "ascii",
+            header_name="Subject",
+        ).encode(linesep="\r\n"),
+        "MIME-Version": "1.0",
+        "Content-Type": f'multipart/alternative; boundary="{boundary.decode()}"',
+    }
+    top = b"".join(f"{name}: {value}\r\n".encode("ascii") for name, value in headers.items())
+    return top, _encoded(edition.text_parts), _encoded(edition.html_parts), boundary
+
+
+def _encoded(parts: tuple[str, ...]) -> tuple[str | bytes, ...]:
+    return tuple(part if place % 2 else _quoted_printable(part) for place, part in enumerate(parts))
+
+
+def _quoted_printable(content: str) -> bytes:
+    """Encode a piece that begins on a line of its own."""
+    lines = content.replace("\r\n", "\n").replace("\r", "\n").encode()
+    encoded = b2a_qp(lines, istext=True, header=False).replace(b"\n", EOL)
+    last = encoded.rpartition(b"\n")[2]
+    if len(last) < LINE:
+        return encoded
+    cut = next(at for at in range(LINE - 1, 0, -1) if b"=" not in last[at - 2 : at])
+    return encoded[: len(encoded) - len(last) + cut] + SOFT + last[cut:]
+
+
+def _phrase(name: str) -> str:
+    """A display name (RFC 5322 quoted-string, or RFC 2047 when it is not ASCII)."""
+    if name.isascii():
+        return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return Header(name, "utf-8", header_name="From").encode(linesep="\r\n")

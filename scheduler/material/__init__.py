@@ -1,0 +1,83 @@
+"""Everything that people wrote, read and checked once, and frozen."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scheduler.findings import Finding, WrongInput, closest, shown
+from scheduler.material.clinic import Clinic, read_clinic
+from scheduler.material.countries import Country, country_of, read_countries
+from scheduler.material.evidence import Claim, Reference, Register, read_claims, read_references
+from scheduler.material.lessons import Course, read_course
+from scheduler.settings import Settings
+
+
+@dataclass(frozen=True)
+class Material:
+    """The course, its evidence, and the clinic that sends it."""
+
+    course: Course
+    claims: Register[Claim]
+    references: Register[Reference]
+    countries: dict[str, Country]
+    clinic: Clinic
+    country: Country
+
+
+def read_material(settings: Settings) -> Material:
+    """Read and cross-check course/ and clinic.yaml.
+
+    Raises:
+        WrongInput: with the faults of the first file that has any, or every tag that leads nowhere.
+
+    """
+    course = read_course(settings.course)
+    claims = read_claims(settings.course)
+    references = read_references(settings.course)
+    countries = read_countries(settings.course)
+    clinic, document = read_clinic(settings.clinic)
+    country = country_of(clinic.country, countries, document)
+    material = Material(course, claims, references, countries, clinic, country)
+    if faults := [*_dangling(material), *_untaught(material)]:
+        raise WrongInput(*faults)
+    return material
+
+
+def _dangling(material: Material) -> Iterator[Finding]:
+    """Citations without a reference and tags without a claim."""
+    references, claims = material.references.entries, material.claims.entries
+    for passage in material.course.passages():
+        place = shown(passage.path)
+        for key in passage.citations:
+            if key not in references:
+                words = f"[@{key}] cites a source that is not there"
+                yield Finding(
+                    place, passage.cited_at(key), words, _nearest(key, material.references)
+                )
+        for claim in passage.claims:
+            if claim not in claims:
+                yield Finding(
+                    place,
+                    passage.lines["claims"],
+                    f"claims {claim} is not there",
+                    _nearest(claim, material.claims),
+                )
+    for entry in claims.values():
+        for key in entry.sources:
+            if key not in references:
+                place, line = shown(material.claims.path), material.claims.lines[entry.id]
+                words = f'sources "{key}" is not there'
+                yield Finding(place, line, words, _nearest(key, material.references))
+
+
+def _untaught(material: Material) -> Iterator[Finding]:
+    """Claims that no lesson teaches."""
+    taught = {claim for passage in material.course.passages() for claim in passage.claims}
+    for claim, line in material.claims.lines.items():
+        if claim not in taught:
+            words = f"{claim} is taught in no lesson"
+            cure = "add it to the claims of the lesson that teaches it, or remove it here"
+            yield Finding(shown(material.claims.path), line, words, cure)
+
+
+def _nearest(key: str, register: Register[Claim] | Register[Reference]) -> str:
+    return closest(key, register.entries, f"add it to {register.path.name}")

@@ -1,0 +1,117 @@
+"""The kinds of value that people write in our files, each with its own check and cure.
+
+Dates are calendar dates of the clinic's country, times are wall-clock times in the patient's zone;
+both become instants only in the plan.
+"""
+
+import re
+import unicodedata
+from datetime import date, time
+from functools import cache
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from scheduler.findings import closest
+from scheduler.material.yamlfile import Unusable
+
+FIRST_YEAR, LAST_YEAR = 1900, 2999  # further away, sums of dates run off the calendar
+
+
+class Written(BaseModel):
+    """What a person wrote: frozen, and a field that is not known is refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, revalidate_instances="never"
+    )
+
+
+def parse_date(value: Any) -> date:
+    """Parse a date as year-month-day."""
+    if isinstance(value, date):
+        return value
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", str(value)):
+        raise Unusable(f'"{value}" is not a date', "write year-month-day, as in 2026-11-23")
+    try:
+        day = date.fromisoformat(str(value))
+    except ValueError:
+        cure = "write year-month-day, as in 2026-11-23"
+        raise Unusable(f'"{value}" is a date that does not exist', cure) from None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise Unusable(
+            f'"{value}" is too far away', f"write a year from {FIRST_YEAR} to {LAST_YEAR}"
+        )
+    return day
+
+
+def parse_time(value: Any) -> time:
+    """Parse a time of day, hours and minutes."""
+    if isinstance(value, time):
+        return value
+    match = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])", str(value))
+    if not match:
+        raise Unusable(f'"{value}" is not a time of day', "write hours and minutes, as in 09:30")
+    return time(int(match[1]), int(match[2]))
+
+
+@cache
+def zone_names() -> frozenset[str]:
+    """Every IANA name that can be used."""
+    return frozenset(available_timezones())
+
+
+def parse_zone(value: Any) -> ZoneInfo:
+    """Look up an IANA time zone (RFC 6557)."""
+    if isinstance(value, ZoneInfo):
+        return value
+    if str(value) not in zone_names():
+        cure = closest(str(value), zone_names(), "write an IANA name, as in Europe/London")
+        raise Unusable(f'"{value}" is not known', cure)
+    return ZoneInfo(str(value))
+
+
+def parse_address(value: Any) -> str:
+    """Check an e-mail address (RFC 5321) and put it in the form that it is sent to.
+
+    Letters before the @ must be ASCII, because not every server takes others (RFC 6531); a name
+    after it may have any script and is sent in its ASCII form (RFC 5891).
+    """
+    try:
+        found = validate_email(
+            str(value), check_deliverability=False, allow_smtputf8=False, test_environment=True
+        )
+    except EmailNotValidError as error:
+        reason = re.sub(r"\s+", " ", str(error)).rstrip(".")
+        raise Unusable(f"cannot be used ({reason})", "write it as name@host") from None
+    return f"{found.ascii_local_part}@{found.ascii_domain}"
+
+
+def clean(value: Any) -> str:
+    """One line of text: control, bidi and other invisible characters out, spaces folded."""
+    if not isinstance(value, str | int):
+        raise Unusable("is not text", "write it in quotes")
+    text = unicodedata.normalize("NFC", str(value))
+    kept = (" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
+    return " ".join("".join(c for c in kept if not _invisible(c)).split())
+
+
+def _invisible(character: str) -> bool:
+    """Whether a format character could reorder or hide the text around it (joiners stay)."""
+    return unicodedata.category(character) in ("Cf", "Cs", "Co") and character not in "\u200c\u200d"
+
+
+def filled(value: str) -> str:
+    """Refuse an empty text."""
+    if not value:
+        raise Unusable("is empty", "write something or leave the field out")
+    return value
+
+
+Date = Annotated[date, BeforeValidator(parse_date)]
+ClockTime = Annotated[time, BeforeValidator(parse_time)]
+Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone)]
+Address = Annotated[str, BeforeValidator(parse_address)]
+Words = Annotated[str, BeforeValidator(clean)]
+Line = Annotated[str, BeforeValidator(clean), AfterValidator(filled)]

@@ -1,0 +1,1 @@
+"""The roster: the people in subscribers.yaml, and how they get into the database."""

@@ -1,0 +1,172 @@
+"""subscribers.yaml: one entry a person, read and checked whole before anything is done with it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from scheduler.findings import Finding, WrongInput, closest, shown
+from scheduler.material.fields import Address, ClockTime, Date, Line, Words, Written, Zone
+from scheduler.material.lessons import Course
+from scheduler.material.yamlfile import Document, Unusable, read_yaml
+from scheduler.plan.enrolment import Hold, Status
+
+LONGEST_NOTE = 800
+
+
+def _short(note: str) -> str:
+    if len(note) > LONGEST_NOTE:
+        raise Unusable(f"has {len(note)} characters", f"keep it to {LONGEST_NOTE}")
+    return note
+
+
+class HoldEntry(Written):
+    """A hold as it is written."""
+
+    first: Date = Field(alias="from", description="the first day without letters")
+    until: Date | None = Field(None, description="the first day after it, or leave it out")
+    reason: Words = Field("", description="a few words")
+
+    @property
+    def hold(self) -> Hold:
+        """As the plan takes it."""
+        return Hold(self.first, self.until, self.reason)
+
+
+class Entry(Written):
+    """One person as the file has them. What is left out follows the clinic and the course."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")] | None = Field(
+        None, description="letters, digits, dots and hyphens"
+    )
+    email: Address = Field(description="the person's address")
+    name: Annotated[Line, Field(max_length=400)] = Field(description="the person's name")
+    first_appointment: Date = Field(description="the date, as in 2026-11-23")
+    consent: Date = Field(description="the day on which the person agreed to get letters")
+    physiotherapist: Line | None = Field(None, description="a name")
+    start: Date | None = Field(None, description="a date, as in 2026-11-30")
+    send_at: ClockTime | None = Field(None, description="a time of day, as in 18:15")
+    timezone: Zone | None = Field(None, description="an IANA name, as in Europe/London")
+    pace: Annotated[int, Field(ge=3, le=28)] | None = Field(None, description="days, 3 to 28")
+    hold: tuple[HoldEntry, ...] = Field((), description="a list of from, until, reason")
+    skip: tuple[str, ...] = Field((), description="a list of lessons, as in [scans]")
+    note: Annotated[Line, AfterValidator(_short)] | None = Field(
+        None, description="a few sentences"
+    )
+    status: Status = Field("active", description="active, finished, stopped, discharged or died")
+
+    def __repr__(self) -> str:
+        """Never a name or an address."""
+        return f"Entry({self.id})"
+
+    @property
+    def key(self) -> str:
+        """What two readings of the file know a person by."""
+        return self.id or self.email.casefold()
+
+    def tailoring(self) -> dict[str, Any]:
+        """The values that a Person has under the same names."""
+        values = {field: getattr(self, field) for field in TAILORING}
+        return values | {"hold": tuple(entry.hold for entry in self.hold)}
+
+    def stored(self) -> dict[str, Any]:
+        """The entry as JSON, to be held against the file next time."""
+        kept = self.model_dump(exclude_none=True, by_alias=True)
+        return {field: _plain(value) for field, value in kept.items()}
+
+
+TAILORING = tuple(field for field in Entry.model_fields if field != "id")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {field: _plain(inner) for field, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, str | int):
+        return value
+    return value.strftime("%H:%M") if hasattr(value, "hour") else str(value)
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The entries in the file's order, each with its line."""
+
+    path: Path
+    entries: tuple[Entry, ...]
+    document: Document
+
+    def line(self, number: int, field: str = "") -> int | None:
+        """Where an entry, or a field of it, stands."""
+        return self.document.line((number, field) if field else (number,))
+
+    def finding(self, number: int, field: str, words: str, cure: str) -> Finding:
+        """A fault of an entry."""
+        return Finding(shown(self.path), self.line(number, field), words, cure)
+
+
+def read_roster(path: Path, course: Course, today: date) -> Roster:
+    """Read and check the file; `today` is the clinic's local date.
+
+    Raises:
+        WrongInput: with every fault of every entry.
+
+    """
+    document = read_yaml(path)
+    if not isinstance(document.value, list):
+        raise document.wrong(
+            (), "is not a list of people", "begin each entry with a dash: - email: …"
+        )
+    entries: list[Entry] = []
+    faults: list[Finding] = []
+    for number in range(len(document.value)):
+        try:
+            entries.append(document.parse_part((number,), Entry))
+        except WrongInput as error:
+            faults += error.findings
+    if faults:
+        raise WrongInput(*faults)
+    roster = Roster(path, tuple(entries), document)
+    if faults := list(_faults(roster, course, today)):
+        raise WrongInput(*faults)
+    return roster
+
+
+def _faults(roster: Roster, course: Course, today: date) -> Iterator[Finding]:
+    """What no single field can know."""
+    seen: dict[str, int] = {}
+    homes: dict[str, int] = {}
+    for number, entry in enumerate(roster.entries):
+        if entry.key in seen:
+            first = roster.line(seen[entry.key])
+            field = "id" if entry.id else "email"
+            words = f"{field} is the same as in line {first}"
+            cure = "give each person an id of their own"
+            yield roster.finding(number, field, words, cure)
+        elif (other := homes.get(entry.email.casefold())) is not None and not (
+            entry.id and roster.entries[other].id
+        ):
+            words = f"email is the same as in line {roster.line(other)}"
+            yield roster.finding(number, "email", words, "give each person an id of their own")
+        seen.setdefault(entry.key, number)
+        homes.setdefault(entry.email.casefold(), number)
+        if entry.start and entry.start < entry.first_appointment:
+            words = f"start {entry.start} is before the first appointment"
+            cure = f"use {entry.first_appointment} or later"
+            yield roster.finding(number, "start", words, cure)
+        if entry.consent > today:
+            words = f"consent {entry.consent} is in the future"
+            cure = "write the day on which the person agreed, and enrol from then on"
+            yield roster.finding(number, "consent", words, cure)
+        for hold in entry.hold:
+            if hold.until and hold.until <= hold.first:
+                words = f"hold until {hold.until} does not come after its from"
+                yield roster.finding(number, "hold", words, "until is the first day after the hold")
+        for slug in entry.skip:
+            if slug not in course.by_slug:
+                cure = closest(slug, course.by_slug, "known are " + ", ".join(course.by_slug))
+                words = f'skip "{slug}" is not a lesson'
+                yield roster.finding(number, "skip", words, cure)

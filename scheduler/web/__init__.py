@@ -1,0 +1,1 @@
+"""The pages: so far the one on which a patient stops the letters."""

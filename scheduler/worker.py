@@ -1,0 +1,48 @@
+"""The worker: APScheduler as a ticker that runs a round a minute. The database says what is due.
+
+There is one job, in memory: a job a patient would be lost when the process is killed between the
+scheduler's "submitted" and the letter's "sent". Late ticks are run, but only once (coalesce), and
+never two at a time.
+"""
+
+import logging
+import signal
+from collections.abc import Callable
+from threading import Event
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from scheduler.findings import NotDone, WrongInput
+
+log = logging.getLogger(__name__)
+
+TICK = 60  # seconds
+
+
+def work(run_round: Callable[[], str], every: float = TICK) -> None:
+    """Call `run_round` at once and then every so many seconds, until SIGTERM or SIGINT.
+
+    A round that is under way when the signal comes is finished first. `run_round` gives a line for
+    the log; a round that fails is logged in words and tried again at the next tick.
+    """
+
+    def tick() -> None:
+        try:
+            if line := run_round():
+                log.info("%s", line)
+        except (NotDone, WrongInput) as error:
+            log.error("%s", error)  # noqa: TRY400 - a reason for people, not a traceback
+        except Exception as error:  # noqa: BLE001 - the next tick tries again
+            log.error("the round stopped: %s", type(error).__name__)  # noqa: TRY400 - a traceback may hold names
+
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    ticker = BackgroundScheduler(timezone="UTC")
+    ticker.add_job(
+        tick, "interval", seconds=every, coalesce=True, max_instances=1, misfire_grace_time=None
+    )
+    tick()
+    ticker.start()
+    stop.wait()
+    ticker.shutdown(wait=True)

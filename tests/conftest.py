@@ -1,0 +1,119 @@
+"""What every test may ask for."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from scheduler.cli import main
+from scheduler.material import Material, read_material
+from scheduler.settings import Settings
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Clinic:
+    """A folder with a course, a clinic and a roster of its own, and the command run inside it."""
+
+    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.capture = folder, capture
+
+    def physiopost(self, *words: str) -> Said:
+        """Type a command; the environment is whatever the test has set."""
+        self.capture.readouterr()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", ["physiopost", *words])
+            with pytest.raises(SystemExit) as exited:
+                main()
+        out, err = self.capture.readouterr()
+        return Said(int(exited.value.code or 0), out, err)
+
+    def write(self, name: str, text: str) -> Path:
+        """Put a file in place of the one that is there."""
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        """Edit a file as a person would."""
+        text = (self.folder / name).read_text(encoding="utf-8")
+        assert old in text, f"{name} has no {old!r}"
+        self.write(name, text.replace(old, new, 1))
+
+    def environment(self, root: Path) -> dict[str, str]:
+        """For a command in a process of its own."""
+        return os.environ | {"PYTHONPATH": str(root)}
+
+    def letters(self) -> list[Path]:
+        """What lies in the outbox."""
+        return sorted((self.folder / "var" / "outbox" / "new").glob("*.eml"))
+
+
+@pytest.fixture
+def clinic(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Clinic:
+    """The shipped example, copied, with nothing of this machine's settings."""
+    for name in ("course", "templates"):
+        shutil.copytree(root / name, tmp_path / name)
+    for name in ("clinic.yaml", "subscribers.yaml"):
+        shutil.copy(root / name, tmp_path / name)
+    for name in [name for name in os.environ if name.startswith(("PHYSIOPOST_", "SENDGRID_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PHYSIOPOST_COURSE", "course")
+    monkeypatch.setenv("PHYSIOPOST_TEMPLATES", "templates")
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.chdir(tmp_path)
+    return Clinic(tmp_path, capsys)
+
+
+@pytest.fixture(scope="session")
+def material(root: Path) -> Material:
+    """The shipped course and clinic."""
+    places = {"PHYSIOPOST_CLINIC": str(root / "clinic.yaml")}
+    return read_material(Settings.from_environment(places))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def skip_or_fail() -> Callable[[str], NoReturn]:
+    """Skip with the reason; under CI, where nothing may go untested, fail with it."""
+    return _skip_or_fail
+
+
+@pytest.fixture(scope="session")
+def needs() -> Callable[[str], str]:
+    """`needs("chromium")` is the program's path; without the program the test does not run."""
+
+    def path_of(program: str) -> str:
+        path = shutil.which(program)
+        if path is None:
+            _skip_or_fail(f"{program} is not installed here")
+        return path
+
+    return path_of
+
+
+def _skip_or_fail(reason: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason} (with CI=true this is a failure)")
+    pytest.skip(reason)
