@@ -11,12 +11,16 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault: the place (file, line from 1), what is wrong, and the cure."""
+    """One fault: the place (file, line from 1), what is wrong, and the cure.
+
+    `rule` names the check that found it, for a program and for a lesson's `allow`.
+    """
 
     place: str
     line: int | None
     words: str
     cure: str
+    rule: str = ""
 
     def __str__(self) -> str:
         """One line for a terminal or a log."""

@@ -3,7 +3,8 @@
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,7 +12,25 @@ import pytest
 
 from scheduler.cli import main
 from scheduler.material import Material, read_material
+from scheduler.material.signoff import BLOCKS, Signature, content_hash
 from scheduler.settings import Settings
+
+SIGN = ("sign", "all", "--name", "Rosa Example", "--registration", "PH123456", "--yes")
+
+
+def signed(material: Material) -> Material:
+    """The material as if a physiotherapist had signed all of it."""
+    signatures = {
+        what: Signature(
+            what=what,
+            sha256=content_hash(material, what),
+            name="Rosa Example",
+            registration="PH123456",
+            signed_on=date(2026, 11, 1),
+        )
+        for what in (*material.course.by_slug, BLOCKS)
+    }
+    return replace(material, signatures=signatures)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class Told:
 
     name = "told"
     lease = timedelta(minutes=1)
+    drafts = True
 
     def __init__(self, batch: int = 10) -> None:
         self.batch = batch

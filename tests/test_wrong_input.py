@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Clinic
+from conftest import SIGN, Clinic
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -826,6 +826,7 @@ def test_a_mail_server_that_is_not_there_loses_nothing(
     clinic.physiopost("enrol", "--now", "2026-11-23T10:00Z")
     due = clinic.physiopost(*SEND, "--dry-run").out.count("due  ")
     assert due > 1
+    assert clinic.physiopost(*SIGN).code == 0
     monkeypatch.setenv("PHYSIOPOST_CHANNEL", "smtp")
     monkeypatch.setenv("PHYSIOPOST_URL", "https://letters.example.org")
     monkeypatch.setenv("PHYSIOPOST_SMTP", f"smtp://clinic:secret@127.0.0.1:{port}")

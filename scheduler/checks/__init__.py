@@ -1,1 +1,88 @@
-"""Findings for whoever edits the course: what is not wrong to read, but not fit to send."""
+"""Findings for whoever edits the course: what can be read, but is not fit to send.
+
+1. Every passage is filled with the words of the clinic's country and taken apart into sentences.
+2. Each check looks at them and yields findings: file, line, the words, why, and what to write.
+3. A finding that the passage itself allows, with a reason, is set aside and listed as such.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from scheduler.checks import (
+    contrast,
+    envelope,
+    evidence,
+    layout,
+    markup,
+    mjml,
+    numbers,
+    reading,
+    review,
+    wording,
+)
+from scheduler.checks.prose import Text, texts
+from scheduler.findings import Finding, shown
+from scheduler.letters.editions import Press
+from scheduler.material import Material
+
+RULES: dict[str, str] = {
+    **reading.RULES,
+    **wording.RULES,
+    **numbers.RULES,
+    **layout.RULES,
+    **envelope.RULES,
+    **evidence.RULES,
+    **review.RULES,
+    **markup.RULES,
+    **contrast.RULES,
+    **mjml.RULES,
+}
+"""Every rule by name, with its reason."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the checks found, and what the passages allow with the reasons they give."""
+
+    findings: list[Finding]
+    allowed: list[Finding]
+
+
+def check(material: Material, press: Press, today: date) -> Checked:
+    """Run every check over the course; `today` is the clinic's local date."""
+    everything = texts(material)
+    allowed = {
+        (shown(text.passage.path), each.rule): each.reason
+        for text in everything
+        for each in text.passage.allow
+    }
+    result = Checked([], [])
+    for finding in dict.fromkeys(_all(everything, material, press, today)):
+        reason = allowed.get((finding.place, finding.rule))
+        if reason is None:
+            result.findings.append(finding)
+        else:
+            words = f"{finding.words} (allowed: {reason})"
+            result.allowed.append(Finding(finding.place, finding.line, words, "", finding.rule))
+    return result
+
+
+def _all(
+    everything: list[Text], material: Material, press: Press, today: date
+) -> Iterator[Finding]:
+    for text in everything:
+        yield from reading.findings(text)
+        yield from wording.findings(text)
+        yield from numbers.findings(text)
+        yield from layout.findings(text)
+    yield from reading.course_findings(everything, material.course)
+    yield from wording.repeated(everything)
+    yield from envelope.findings(material, press)
+    yield from evidence.findings(material)
+    yield from review.findings(material, today)
+    mails = list(markup.mails(material, press))
+    for mail in mails:
+        yield from markup.findings(mail)
+    yield from contrast.findings(mails, material.clinic.brand)
+    yield from mjml.findings(press)

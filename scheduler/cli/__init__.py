@@ -9,8 +9,12 @@ from scheduler import __version__
 from scheduler.findings import NotDone, WrongInput
 
 COMMANDS = {
-    "check": ("material", "Check the course, the clinic, the templates and the roster."),
-    "render": ("material", "Write the letters to a folder, to look at."),
+    "check": ("checking", "Check the course, the clinic, the templates and the roster."),
+    "render": ("rendering", "Write the letters to a folder, to look at."),
+    "preview": ("preview", "Look at the letters while you edit them."),
+    "evidence": ("evidence", "Write what is claimed, and on what grounds, as one page."),
+    "sign": ("signing", "Sign a lesson or the warning boxes, as a physiotherapist."),
+    "schemas": ("schemas", "Write JSON Schemas, for editors that complete and check."),
     "enrol": ("people", "Enrol the people of a roster file, and apply its changes."),
     "roster": ("people", "List who is enrolled, with their next letters."),
     "plan": ("people", "Print the dates of the letters, with the reasons."),

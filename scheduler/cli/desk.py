@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import click
 
@@ -93,6 +93,12 @@ class Desk:
     def round(self) -> Round:
         """The round, with a ledger whose dates are up to date."""
         return Round(self.database, self.planner, self.press, self.settings.url)
+
+    def reread(self) -> Self:
+        """Forget the material, so that it is read again; the database stays open."""
+        for part in ("material", "planner", "press", "round"):
+            self.__dict__.pop(part, None)
+        return self
 
     def roster(self, now: datetime) -> Roster:
         """The roster file."""

@@ -1,5 +1,6 @@
 """send and settle: one round, and what a person decides about its doubts."""
 
+from collections import Counter
 from datetime import datetime
 
 import click
@@ -9,6 +10,7 @@ from scheduler.delivery.channels import Channel, open_channel
 from scheduler.delivery.gallery import gallery_page, write_gallery
 from scheduler.delivery.round import Report
 from scheduler.findings import wrong
+from scheduler.material.signoff import Standing
 from scheduler.plan.reasons import on
 
 
@@ -22,13 +24,26 @@ def send(now: datetime, *, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         desk.planner.refresh(desk.database, now)
         due = desk.round.due(now)
+        barred = desk.round.barred(now) if desk.settings.channel != "folder" else {}
+        waiting = Counter(each for _, letter in due for each in barred.get(letter.lesson, ()))
         if as_json:
-            print_json([{"id": person.id, "lesson": letter.lesson} for person, letter in due])
+            print_json(
+                [
+                    {
+                        "id": person.id,
+                        "lesson": letter.lesson,
+                        "unsigned": [each.what for each in barred.get(letter.lesson, ())],
+                    }
+                    for person, letter in due
+                ]
+            )
             return
         for person, letter in due:
             when = f"{on(letter.local.date())} {letter.local:%H:%M}" if letter.local else ""
             click.echo(f"due  {person.id}  week {letter.week}  {letter.lesson}  {when}")
         click.echo(f"{len(due)} letters are due; nothing was sent")
+        for line in _unsigned(waiting):
+            click.echo(line)
         return
     desk.press.all()
     gallery_page(desk.settings.templates)
@@ -41,6 +56,10 @@ def send(now: datetime, *, dry_run: bool, as_json: bool) -> None:
                 "reasons": dict(report.reasons),
                 "down": report.down,
                 "undecided": report.undecided,
+                "unsigned": {
+                    each.what: {"letters": number, "state": each.state, "words": each.words}
+                    for each, number in report.unsigned.items()
+                },
             }
         )
     else:
@@ -75,7 +94,15 @@ def told(report: Report) -> list[str]:
         lines.append(
             f"{report.undecided} undecided: they may have arrived, so they do not go again"
         )
-    return lines or ["nothing is due"]
+    return [*lines, *_unsigned(report.unsigned)] or ["nothing is due"]
+
+
+def _unsigned(waiting: Counter[Standing]) -> list[str]:
+    """What is to be signed before how many letters can go, a line each."""
+    return [
+        f"{number} wait for {each.what}: {each.words}"
+        for each, number in sorted(waiting.items(), key=lambda item: item[0].what)
+    ]
 
 
 def one_round(desk: Desk, channel: Channel, now: datetime) -> Report:

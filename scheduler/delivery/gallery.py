@@ -1,5 +1,10 @@
-"""Pages to leaf through the letters in a folder: index.html, and each letter as HTML and text."""
+"""Pages to leaf through the letters in a folder: index.html, and each letter as HTML and text.
 
+A draft (see channels/folder.py) says so in the index and above its text. The .eml file does not: it
+is to the byte what a patient would get.
+"""
+
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes, policy
@@ -9,20 +14,28 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import escape
 
 from scheduler.findings import wrong
 
 NEWEST = 500  # letters; an index of all of them would cost each round more than the last
+BODY = re.compile(r"<body\b[^>]*>|\Z", re.IGNORECASE)
+BANNER = (
+    '<div role="note" style="margin:0;padding:12px 16px;border:4px dashed #8a1c1c;background:#fff;'
+    'color:#1d2733;font:16px/1.5 sans-serif;text-align:left">'
+    "<strong>DRAFT, not for patients.</strong> {why}</div>"
+)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One letter as the index lists it."""
+    """One letter as the index lists it; `draft` says why it is one, if it is."""
 
     name: str
     to: str
     subject: str
     date: datetime
+    draft: str
 
 
 def write_gallery(outbox: Path, templates: Path, zone: ZoneInfo) -> Path:
@@ -30,12 +43,14 @@ def write_gallery(outbox: Path, templates: Path, zone: ZoneInfo) -> Path:
     pages = outbox / "letters"
     pages.mkdir(exist_ok=True)
     files = sorted((outbox / "new").glob("*.eml"), key=lambda file: file.stat().st_mtime_ns)
-    letters = [_write_letter(file, pages, zone) for file in files[-NEWEST:]]
+    letters = [_write_letter(file, outbox, zone) for file in files[-NEWEST:]]
     letters.sort(key=lambda letter: (letter.to, letter.date))
     people = [(to, list(group)) for to, group in groupby(letters, key=lambda letter: letter.to)]
     index = outbox / "index.html"
     page = gallery_page(templates)
-    index.write_text(page.render(people=people, number=len(letters)), encoding="utf-8")
+    drafts = sum(bool(letter.draft) for letter in letters)
+    rendered = page.render(people=people, number=len(letters), drafts=drafts)
+    index.write_text(rendered, encoding="utf-8")
     return index
 
 
@@ -46,22 +61,41 @@ def gallery_page(templates: Path) -> Template:
     )
     try:
         page = jinja.get_template("gallery.html.j2")
-        page.render(people=[], number=0)
+        page.render(people=[], number=0, drafts=0)
     except Exception as error:  # noqa: BLE001 - a template can fail in any way
         path = templates / "pages" / "gallery.html.j2"
         raise wrong(path, None, f"template: {error}", "check the braces") from None
     return page
 
 
-def _write_letter(file: Path, pages: Path, zone: ZoneInfo) -> Shown:
+def _write_letter(file: Path, outbox: Path, zone: ZoneInfo) -> Shown:
+    draft = _draft(outbox / "drafts" / f"{file.stem}.txt")
     message = message_from_bytes(file.read_bytes(), policy=policy.default)
-    for kind, ending in (("html", "html"), ("plain", "txt")):
+    page = outbox / "letters" / file.name
+    for kind, ending, stamp in (("html", ".html", _stamp_html), ("plain", ".txt", _stamp_text)):
         part = message.get_body((kind,))
         text = str(part.get_content()) if part else ""
-        (pages / f"{file.stem}.{ending}").write_text(text, encoding="utf-8")
+        page.with_suffix(ending).write_text(stamp(text, draft) if draft else text, encoding="utf-8")
     return Shown(
         name=file.stem,
         to=str(message["To"]),
         subject=str(message["Subject"]),
         date=parsedate_to_datetime(str(message["Date"])).astimezone(zone),
+        draft=draft,
     )
+
+
+def _draft(mark: Path) -> str:
+    """Why a letter is a draft; empty when it is none."""
+    if not mark.exists():
+        return ""
+    return mark.read_text(encoding="utf-8", errors="replace") or "not signed"
+
+
+def _stamp_html(html: str, draft: str) -> str:
+    banner = BANNER.format(why=escape(draft))
+    return BODY.sub(lambda body: body[0] + banner, html, count=1)
+
+
+def _stamp_text(text: str, draft: str) -> str:
+    return f"DRAFT, not for patients. {draft}\n\n{text}"

@@ -3,15 +3,16 @@
 1. Claims whose lease is over without a record: ask the channel what became of them. Arrived:
    accepted. Surely not: due again. No evidence: unknown, and a person decides (D5).
 2. Look at the people whose next due date has come and claim their letters, durably, a batch at a
-   time (D2). The plan is asked again: a hold, a skip or an outage since then moves the letter.
+   time (D2). The plan is asked again: a hold, a skip or an outage since then moves the letter. One
+   that no physiotherapist has signed stays due, unless the channel carries drafts.
 3. Fill and send outside the transaction, grouped by edition (D3).
 4. Record each outcome under its fence (D4). A letter that was put off comes again, later each time.
-5. Go on until nothing is due. A channel that is down ends the round; its letters stay due.
+5. Go on until everybody was looked at. A channel that is down ends the round; its letters stay due.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -21,11 +22,12 @@ from sqlalchemy import Connection
 from scheduler.delivery.channels import Channel, ChannelDown, Outcome
 from scheduler.ledger import deliveries, people
 from scheduler.ledger.database import Database
-from scheduler.ledger.deliveries import Claim, Decision
+from scheduler.ledger.deliveries import Claim, Decision, Place
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
 from scheduler.letters.editions import Press
 from scheduler.letters.fill import Envelope, first_name, in_words
+from scheduler.material.signoff import Standing, barred
 from scheduler.plan.enrolment import Sent
 from scheduler.plan.rules import PlannedLetter, next_letter
 
@@ -37,22 +39,27 @@ TRIES = 12
 TROUBLE = timedelta(hours=1)  # how long a person whose plan fails is left alone
 
 Clock = Callable[[], datetime]
+Barred = Mapping[str, Sequence[Standing]]
 
 
 @dataclass
 class Report:
-    """What a round did: letters by outcome, and why it stopped early if it did."""
+    """What a round did: letters by outcome, and why it stopped early if it did.
+
+    `unsigned` says what is to be signed, and how many letters wait for it.
+    """
 
     letters: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     down: str | None = None
     undecided: int = 0
+    unsigned: Counter[Standing] = field(default_factory=Counter)
 
     @property
     def well(self) -> bool:
         """Whether every due letter was taken and nothing waits for a person."""
         troubles = sum(self.letters.values()) - self.letters["accepted"]
-        return not (troubles or self.down or self.undecided)
+        return not (troubles or self.down or self.undecided or self.unsigned)
 
 
 class Round:
@@ -66,12 +73,14 @@ class Round:
         """One pass. `clock` gives UTC instants, real or simulated."""
         report = Report()
         self._recover(channel, clock, report)
-        while report.down is None:
-            looked, claims = self._claim(channel, clock())
+        faulty = self.barred(clock())
+        place, claims = self._claim(channel, clock(), None, faulty, report)
+        while place:
             if claims:
-                self._send(channel, claims, clock(), report)
-            if not looked:
+                self._send(channel, claims, clock(), faulty, report)
+            if report.down is not None:
                 break
+            place, claims = self._claim(channel, clock(), place, faulty, report)
         with self.database.read() as db:
             report.undecided = len(deliveries.unknown(db))
         return report
@@ -87,6 +96,11 @@ class Round:
             if letter and letter.utc and letter.utc <= now:
                 due.append((person, letter))
         return due
+
+    def barred(self, now: datetime) -> dict[str, tuple[Standing, ...]]:
+        """The lessons that are not fit for a patient at `now`, with what stands in their way."""
+        material = self.planner.material
+        return barred(material, now.astimezone(material.clinic.timezone).date())
 
     def settle(self, enrolment: str, lesson: str, *, arrived: bool, now: datetime) -> bool:
         """Write down what a person found out about an unknown letter; False if there is none.
@@ -114,16 +128,23 @@ class Round:
         report.letters += recovered.letters
         report.reasons += recovered.reasons
 
-    def _claim(self, channel: Channel, now: datetime) -> tuple[int, list[Claim]]:
+    def _claim(
+        self, channel: Channel, now: datetime, after: Place | None, faulty: Barred, report: Report
+    ) -> tuple[Place | None, list[Claim]]:
         def decide(person: Person, sent: Sent) -> Decision:
             try:
-                return self._decide(person, sent, now)
+                decision = self._decide(person, sent, now)
             except Exception as error:  # noqa: BLE001 - one person never stops a round
                 log.error("enrolment %s: %s", person.enrolment_id, type(error).__name__)  # noqa: TRY400 - a traceback may hold names
                 return Decision(next_due=now + TROUBLE)
+            if channel.drafts or decision.lesson not in faulty:
+                return decision
+            report.unsigned.update(faulty[decision.lesson])
+            return Decision(next_due=decision.planned_for)
 
         with self.database.write() as db:
-            return deliveries.claim(db, now, now + channel.lease, channel.batch, decide)
+            lease = now + channel.lease
+            return deliveries.claim(db, now, lease, channel.batch, decide, after=after)
 
     def _decide(self, person: Person, sent: Sent, now: datetime) -> Decision:
         """Whether a letter goes now, which one, with what words, and when to look again."""
@@ -142,7 +163,12 @@ class Round:
         )
 
     def _send(
-        self, channel: Channel, claims: Sequence[Claim], now: datetime, report: Report
+        self,
+        channel: Channel,
+        claims: Sequence[Claim],
+        now: datetime,
+        faulty: Barred,
+        report: Report,
     ) -> None:
         """Send a batch, an edition at a time, and write down what became of each letter."""
         with self.database.read() as db:
@@ -151,7 +177,8 @@ class Round:
         outcomes: list[tuple[Claim, Outcome]] = []
         try:
             for key, group in groupby(sorted(claims, key=_edition), key=_edition):
-                for envelope, outcome in channel.post(stored[key], [*map(_envelope, group)]):
+                envelopes = [_envelope(claim, faulty) for claim in group]
+                for envelope, outcome in channel.post(stored[key], envelopes):
                     outcomes.append((waiting.pop(envelope.delivery), outcome))
         except ChannelDown as down:
             report.down = str(down)
@@ -223,8 +250,9 @@ def merge_values(
     }
 
 
-def _envelope(claim: Claim) -> Envelope:
-    return Envelope(claim.delivery, claim.address, claim.claimed_at, claim.merge)
+def _envelope(claim: Claim, faulty: Barred) -> Envelope:
+    draft = "; ".join(f"{each.what}: {each.fault}" for each in faulty.get(claim.lesson, ()))
+    return Envelope(claim.delivery, claim.address, claim.claimed_at, claim.merge, draft)
 
 
 def _edition(claim: Claim) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
 from scheduler.ledger.people import Person, from_row, joined, new_id
 from scheduler.ledger.tables import Utc, delivery, edition, enrolment
@@ -76,6 +76,8 @@ class Claim:
 
 
 Decide = Callable[[Person, Sent], Decision]
+Place = tuple[datetime, str]
+"""Where a round has come to among those who are due: a next due date and an enrolment."""
 
 
 def sent(db: Connection, enrolments: Iterable[str] | None = None) -> dict[str, dict[str, datetime]]:
@@ -102,31 +104,37 @@ def next_due(db: Connection) -> datetime | None:
 
 
 def claim(
-    db: Connection, now: datetime, lease_until: datetime, limit: int, decide: Decide
-) -> tuple[int, list[Claim]]:
+    db: Connection,
+    now: datetime,
+    lease_until: datetime,
+    limit: int,
+    decide: Decide,
+    *,
+    after: Place | None = None,
+) -> tuple[Place | None, list[Claim]]:
     """Look at up to `limit` people whose time has come; claim the letters that are due.
 
-    Gives how many people were looked at and the claims. Nobody is looked at twice: everyone's next
-    due date is moved on, to the next letter's or to where the plan has put this one (D1, D2).
+    Gives the place of the last one, None when there was nobody, and the claims. A round goes on
+    `after` that place, so that nobody is looked at twice. Everyone's next due date is moved on, to
+    the next letter's or to where the plan has put this one (D1, D2); what must wait stays due.
     """
-    query = (
-        joined()
-        .where(enrolment.c.next_due_at <= now)
-        .order_by(enrolment.c.next_due_at, enrolment.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=enrolment)
-    )
-    people = [from_row(row) for row in db.execute(query).mappings()]
-    if not people:
-        return 0, []
+    due, who = enrolment.c.next_due_at, enrolment.c.id
+    query = joined().where(due <= now).order_by(due, who).limit(limit)
+    if after:
+        query = query.where(or_(due > after[0], and_(due == after[0], who > after[1])))
+    rows = db.execute(query.with_for_update(skip_locked=True, of=enrolment)).mappings().all()
+    if not rows:
+        return None, []
+    place = rows[-1]["next_due_at"], rows[-1]["id"]
+    people = [from_row(row) for row in rows]
     gone = sent(db, [person.enrolment_id for person in people])
     decided = [(person, decide(person, gone.get(person.enrolment_id, {}))) for person in people]
     _move_on(db, decided)
-    due = [(person, decision) for person, decision in decided if decision.edition]
-    if not due:
-        return len(people), []
-    _keep(db, {decision.edition for _, decision in due if decision.edition})
-    return len(people), _claim(db, due, now, lease_until)
+    going = [(person, decision) for person, decision in decided if decision.edition]
+    if not going:
+        return place, []
+    _keep(db, {decision.edition for _, decision in going if decision.edition})
+    return place, _claim(db, going, now, lease_until)
 
 
 def over(db: Connection, now: datetime) -> list[Claim]:

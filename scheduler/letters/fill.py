@@ -32,12 +32,14 @@ class Envelope:
     """One letter on its way: the delivery's opaque id, the address, and the merge values.
 
     `date` (UTC) is when the letter was claimed, so that a second try writes the same letter.
+    `draft` is no part of the letter: it says why it is not fit for a patient, if it is not.
     """
 
     delivery: str
     to: str
     date: datetime
     values: Mapping[str, str]
+    draft: str = ""
 
 
 def fill(edition: Edition, values: Mapping[str, str]) -> Letter:

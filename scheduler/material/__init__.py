@@ -8,12 +8,13 @@ from scheduler.material.clinic import Clinic, read_clinic
 from scheduler.material.countries import Country, country_of, read_countries
 from scheduler.material.evidence import Claim, Reference, Register, read_claims, read_references
 from scheduler.material.lessons import Course, read_course
+from scheduler.material.signoff import ALL, BLOCKS, Signature, read_signatures
 from scheduler.settings import Settings
 
 
 @dataclass(frozen=True)
 class Material:
-    """The course, its evidence, and the clinic that sends it."""
+    """The course, its evidence, the clinic that sends it, and who has signed what."""
 
     course: Course
     claims: Register[Claim]
@@ -21,6 +22,7 @@ class Material:
     countries: dict[str, Country]
     clinic: Clinic
     country: Country
+    signatures: dict[str, Signature]
 
 
 def read_material(settings: Settings) -> Material:
@@ -36,8 +38,9 @@ def read_material(settings: Settings) -> Material:
     countries = read_countries(settings.course)
     clinic, document = read_clinic(settings.clinic)
     country = country_of(clinic.country, countries, document)
-    material = Material(course, claims, references, countries, clinic, country)
-    if faults := [*_dangling(material), *_untaught(material)]:
+    signatures = read_signatures(settings.course)
+    material = Material(course, claims, references, countries, clinic, country, signatures)
+    if faults := [*_dangling(material), *_untaught(material), *_reserved(course)]:
         raise WrongInput(*faults)
     return material
 
@@ -77,6 +80,14 @@ def _untaught(material: Material) -> Iterator[Finding]:
             words = f"{claim} is taught in no lesson"
             cure = "add it to the claims of the lesson that teaches it, or remove it here"
             yield Finding(shown(material.claims.path), line, words, cure)
+
+
+def _reserved(course: Course) -> Iterator[Finding]:
+    """Slugs that mean something else to `sign`."""
+    for slug in (ALL, BLOCKS):
+        if lesson := course.by_slug.get(slug):
+            words = f'slug "{slug}" has a meaning of its own for physiopost sign'
+            yield Finding(shown(lesson.path), lesson.lines["slug"], words, "choose another slug")
 
 
 def _nearest(key: str, register: Register[Claim] | Register[Reference]) -> str:

@@ -4,7 +4,7 @@ from datetime import time
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from scheduler.material.fields import Address, ClockTime, Date, Line, Written, Zone
 from scheduler.material.yamlfile import Document, Unusable, read_yaml
@@ -22,7 +22,8 @@ def _weekdays(value: Any) -> tuple[int, ...]:
     return tuple(sorted({DAYS.index(day) for day in value}))
 
 
-Weekdays = Annotated[tuple[int, ...], BeforeValidator(_weekdays)]
+_NAMES = {"type": "array", "items": {"enum": list(DAYS)}, "minItems": 1}  # for editors
+Weekdays = Annotated[tuple[int, ...], BeforeValidator(_weekdays), WithJsonSchema(_NAMES)]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 

@@ -12,7 +12,14 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 
 from scheduler.findings import closest
 from scheduler.material.yamlfile import Unusable
@@ -109,9 +116,23 @@ def filled(value: str) -> str:
     return value
 
 
-Date = Annotated[date, BeforeValidator(parse_date)]
-ClockTime = Annotated[time, BeforeValidator(parse_time)]
-Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone)]
-Address = Annotated[str, BeforeValidator(parse_address)]
-Words = Annotated[str, BeforeValidator(clean)]
-Line = Annotated[str, BeforeValidator(clean), AfterValidator(filled)]
+# What an editor is told of each kind (JSON Schema). The checks above decide.
+_DAY = {"type": "string", "format": "date", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
+_TIME = {"type": "string", "pattern": r"^([01][0-9]|2[0-3]):[0-5][0-9]$"}
+_ZONE = {"type": "string", "pattern": r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"}
+_ADDRESS = {"type": "string", "format": "idn-email", "pattern": r"^[^@\s]+@[^@\s]+$"}
+_TEXT = Field(json_schema_extra={"type": ["string", "integer"]})  # 999 needs no quotes
+_FULL = Field(json_schema_extra={"type": ["string", "integer"], "minLength": 1})
+
+Date = Annotated[
+    date, BeforeValidator(parse_date), WithJsonSchema(_DAY | {"examples": ["2026-11-23"]})
+]
+ClockTime = Annotated[
+    time, BeforeValidator(parse_time), WithJsonSchema(_TIME | {"examples": ["09:30"]})
+]
+Zone = Annotated[
+    ZoneInfo, BeforeValidator(parse_zone), WithJsonSchema(_ZONE | {"examples": ["Europe/London"]})
+]
+Address = Annotated[str, BeforeValidator(parse_address), WithJsonSchema(_ADDRESS)]
+Words = Annotated[str, BeforeValidator(clean), _TEXT]
+Line = Annotated[str, BeforeValidator(clean), AfterValidator(filled), _FULL]

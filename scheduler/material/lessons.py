@@ -6,7 +6,7 @@ renamed and the order changed, and nobody gets a lesson twice (P12).
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,13 @@ FRONT = re.compile(r"---\r?\n(.*?\r?\n)---[ \t]*(?:\r?\n|$)", re.DOTALL)
 ClaimIds = tuple[Annotated[str, Field(pattern=r"^C\d+$")], ...]
 
 
+class Allowed(Written):
+    """A finding that an editor lets stand, and why."""
+
+    rule: Line = Field(description="the rule's name, as check prints it")
+    reason: Line = Field(description="why it may stand")
+
+
 class LessonFront(Written):
     """What stands above a lesson's text."""
 
@@ -34,6 +41,7 @@ class LessonFront(Written):
     action: Line = Field(description="the one small thing to do this week")
     claims: ClaimIds = Field(description="a list of claims, as in [C1, C2]")
     review_by: Date = Field(description="a date, as in 2027-11-30")
+    allow: tuple[Allowed, ...] = Field((), description="a list of rule and reason")
 
 
 class BlockFront(Written):
@@ -42,6 +50,7 @@ class BlockFront(Written):
     title: Line = Field(description="the block's heading")
     claims: ClaimIds = Field(default=(), description="a list of claims")
     review_by: Date = Field(description="a date, as in 2027-11-30")
+    allow: tuple[Allowed, ...] = Field((), description="a list of rule and reason")
 
 
 class CourseFile(Written):
@@ -67,6 +76,7 @@ class Passage:
     claims: tuple[str, ...]
     review_by: date
     lines: Mapping[str, int]
+    allow: tuple[Allowed, ...] = field(default=(), kw_only=True)
 
     @cached_property
     def citations(self) -> tuple[str, ...]:

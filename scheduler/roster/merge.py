@@ -82,7 +82,7 @@ def apply(db: Connection, changes: Merge, planner: Planner, now: datetime) -> No
 def new_person(entry: Entry, now: datetime) -> Person:
     """Somebody who is enrolled at `now` (UTC)."""
     return Person(
-        id=entry.id or new_id()[:8],
+        id=entry.id or new_id()[:12],
         enrolled_at=now,
         enrolment_id=new_id(),
         stop_token=new_id(),

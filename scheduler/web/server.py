@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from threading import Thread
 
 from flask import Flask
-from waitress import create_server
+from waitress import create_server, wasyncore
 
 from scheduler.findings import wrong
 
@@ -19,7 +19,8 @@ def served(app: Flask, host: str, port: int) -> Iterator[str]:
 
     """
     try:
-        server = create_server(app, host=host, port=port, threads=4, ident=None)
+        sockets: dict[int, object] = {}
+        server = create_server(app, map=sockets, host=host, port=port, threads=4, ident=None)
     except OSError as error:
         reason = f"cannot listen on {host}:{port} ({(error.strerror or '').lower()})"
         raise wrong("PHYSIOPOST_PORT", None, reason, "set a free port") from None
@@ -28,5 +29,6 @@ def served(app: Flask, host: str, port: int) -> Iterator[str]:
     try:
         yield f"http://{server.effective_host}:{server.effective_port}"
     finally:
-        server.close()
+        server.task_dispatcher.shutdown()
+        wasyncore.close_all(sockets)
         thread.join(timeout=5)

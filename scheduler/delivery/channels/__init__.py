@@ -2,7 +2,8 @@
 
 A channel has a name, a lease (how long a claim on it is good: at least three times its longest
 wait), a batch (how many letters are claimed and written down together: one, where a crash would
-leave all of them in doubt), and two verbs. `post` takes the envelopes of one edition and yields an
+leave all of them in doubt), drafts (whether it may carry what no physiotherapist has signed: only
+one that reaches no patient), and two verbs. `post` takes the envelopes of one edition and yields an
 outcome for each, in any order. `evidence` says what became of deliveries whose outcome nobody
 wrote down.
 """
@@ -34,6 +35,7 @@ class Channel(Protocol):
     name: str
     lease: timedelta
     batch: int
+    drafts: bool
 
     def post(
         self, edition: Edition, envelopes: Sequence[Envelope]

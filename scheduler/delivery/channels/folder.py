@@ -3,6 +3,8 @@
 1. Write the letter to tmp/, flush it to the disk, and link it into new/ under the delivery's id.
 2. The file's name is the evidence: a letter that is there was accepted, one that is not was not.
    So a letter that was written before a crash is found again and never written twice.
+3. Before a draft is written, a file in drafts/ under the same id says why it is one: the letter
+   itself is to the byte what a patient would get.
 """
 
 import os
@@ -26,9 +28,10 @@ class Folder:
     name = "folder"
     lease = timedelta(0)
     batch = 200
+    drafts = True
 
     def __init__(self, outbox: Path) -> None:
-        """Make the folders (tmp, new, cur).
+        """Make the folders (tmp, new, cur, drafts).
 
         Raises:
             WrongInput: the outbox cannot be made or written to.
@@ -36,7 +39,7 @@ class Folder:
         """
         self.outbox = outbox
         try:
-            for name in ("tmp", "new", "cur"):
+            for name in ("tmp", "new", "cur", "drafts"):
                 (outbox / name).mkdir(parents=True, exist_ok=True)
             probe = outbox / "tmp" / "probe"
             probe.write_bytes(b"")
@@ -56,6 +59,7 @@ class Folder:
 
         """
         try:
+            self._mark(envelopes)
             for envelope in envelopes:
                 self._write(envelope.delivery, serialise(edition, envelope))
                 yield envelope, Outcome("accepted")
@@ -86,6 +90,16 @@ class Folder:
 
     def _file(self, delivery: str) -> Path:
         return self.outbox / "new" / f"{delivery}.eml"
+
+    def _mark(self, envelopes: Sequence[Envelope]) -> None:
+        """Say of each letter whether it is a draft; durable before the letters are there."""
+        for envelope in envelopes:
+            mark = self.outbox / "drafts" / f"{envelope.delivery}.txt"
+            if envelope.draft:
+                mark.write_text(envelope.draft, encoding="utf-8")
+            else:
+                mark.unlink(missing_ok=True)
+        _flush(self.outbox / "drafts")
 
     def _write(self, delivery: str, message: bytes) -> None:
         draft = self.outbox / "tmp" / f"{delivery}.{os.getpid()}"

@@ -51,6 +51,7 @@ class SendGrid:
     name = "sendgrid"
     lease = timedelta(minutes=2)
     batch = 1
+    drafts = False
 
     def __init__(self, key: str, host: str) -> None:
         """Take the API key and the region's address, as in https://api.eu.sendgrid.com.

@@ -39,6 +39,7 @@ class Smtp:
     name = "smtp"
     lease = timedelta(minutes=10)
     batch = 1
+    drafts = False
 
     def __init__(self, server: MailServer, trust: ssl.SSLContext | None = None) -> None:
         """Take the settings; nothing is opened yet. `trust` replaces the system's authorities."""

@@ -1,0 +1,172 @@
+"""How hard a letter is to read: grade, SMOG, and the lengths of sentences, paragraphs and lists.
+
+Flesch-Kincaid grade (Kincaid and others, 1975): 0.39 words a sentence + 11.8 syllables a word
+- 15.59. SMOG (McLaughlin, 1969) over the whole course: 3.1291 + 1.0430 times the root of the words
+of three syllables and more in thirty sentences. Syllables are counted by rule; the tests hold the
+count against the CMU Pronouncing Dictionary.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import sqrt
+
+from scheduler.checks.prose import Sentence, Text
+from scheduler.findings import Finding, shown
+from scheduler.material.lessons import Course, Lesson
+
+RULES = {
+    "grade": "a letter above grade 8 loses half its readers",
+    "smog": "the whole course must read easily, not its best letter",
+    "long-sentence": "more than 20 words do not fit into one breath",
+    "long-paragraph": "more than 3 sentences look like work on a phone",
+    "long-list": "nobody remembers more than 6 points",
+    "length": "200 to 350 words are one short read",
+}
+GRADE, SMOG = 8.0, 9.0
+SENTENCE, PARAGRAPH, LIST, WARNINGS = 20, 3, 6, 7
+SHORTEST, LONGEST = 200, 350
+HARD = 3  # syllables
+
+KNOWN = {
+    "people": 2,
+    "something": 2,
+    "sciatica": 4,
+    "sciatic": 4,
+    "cauda": 2,
+    "equina": 3,
+    "every": 2,
+    "different": 2,
+    "difference": 2,
+    "recovery": 4,
+    "guideline": 2,
+    "pilates": 3,
+    "idea": 3,
+    "ideas": 3,
+    "trial": 2,
+    "trials": 2,
+    "physiotherapist": 6,
+    "mri": 3,
+    "nhs": 3,
+    "physiotherapists": 6,
+    "question": 2,
+    "questions": 2,
+    "cushion": 2,
+    "trying": 2,
+    "gp": 2,
+    "pooing": 2,
+    "peeing": 2,
+    "someone": 2,
+    "sometimes": 2,
+    "everyone": 3,
+    "a&e": 3,
+}
+TAIL = re.compile(r"[^aeiouy](ely|eful|eless|ement|ements|eness)$")
+SPLIT = re.compile(
+    r"(?<![tcsg])i[aou]|eo|[^q]ua(?=[lt])|yi|[aeo]ing$|[iu]e(?=[rtn]|st)|rea[tl]i|ism$|[^gq]uou"
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """The figures of one text."""
+
+    name: str
+    words: int
+    grade: float
+    longest: int
+    hardest: Sentence | None
+
+
+@cache
+def syllables(word: str) -> int:
+    """How many syllables an English word has; a numeral counts as it is read, roughly."""
+    word = re.sub(r"'s?$", "", word.casefold())
+    if word in KNOWN:
+        return KNOWN[word]
+    if not word.isalpha():
+        parts = re.findall(r"[a-z]+|[0-9]+", word)
+        return sum(syllables(part) if part.isalpha() else len(part) for part in parts) or 1
+    count = len(re.findall(r"[aeiouy]+", word))
+    count -= bool(re.search(r"[^aeiouy]e$", word) and not re.search(r"[^aeiouyl]le$", word))
+    count -= bool(re.search(r"[^aeiouytd]ed$", word))
+    count -= bool(re.search(r"[^aeiouysxzcgh]es$", word) and not word.endswith("les"))
+    count -= bool(TAIL.search(word))
+    return max(count + len(SPLIT.findall(word)), 1)
+
+
+def grade(sentences: Sequence[Sentence]) -> float:
+    """Flesch-Kincaid grade of some sentences."""
+    words = [word for sentence in sentences for word in sentence.own_words]
+    if not words:
+        return 0.0
+    spoken = sum(map(syllables, words))
+    return 0.39 * len(words) / len(sentences) + 11.8 * spoken / len(words) - 15.59
+
+
+def smog(sentences: Sequence[Sentence]) -> float:
+    """SMOG grade of many sentences."""
+    hard = sum(syllables(word) >= HARD for each in sentences for word in each.own_words)
+    return 1.0430 * sqrt(hard * 30 / max(len(sentences), 1)) + 3.1291
+
+
+def score(text: Text) -> Score:
+    """The figures of a passage."""
+    sentences = text.sentences
+    name = text.passage.slug if isinstance(text.passage, Lesson) else text.passage.path.stem
+    longest = max(sentences, key=lambda each: len(each.words), default=None)
+    return Score(
+        name=name,
+        words=_own_words(text),
+        grade=grade(sentences),
+        longest=len(longest.words) if longest else 0,
+        hardest=longest,
+    )
+
+
+def findings(text: Text) -> Iterator[Finding]:
+    """What is too long or too hard in one passage."""
+    line = text.passage.lines["body"]
+    if (level := grade(text.sentences)) > GRADE:
+        cure = "use shorter words and sentences; check --reading shows the worst"
+        yield text.finding("grade", line, f"reads at grade {level:.1f}", cure)
+    words = _own_words(text)
+    if not text.fixed and not SHORTEST <= words <= LONGEST:
+        cure = f"aim at {SHORTEST} to {LONGEST}"
+        yield text.finding("length", line, f"has {words} words", cure)
+    for block in text.blocks:
+        for sentence in block.sentences:
+            if len(sentence.words) > SENTENCE:
+                words_ = f'{len(sentence.words)} words: "{sentence.text}"'
+                yield text.finding("long-sentence", block.line, words_, "make two of it")
+        if block.kind == "paragraph" and len(block.sentences) > PARAGRAPH:
+            count = f"a paragraph of {len(block.sentences)} sentences"
+            yield text.finding("long-paragraph", block.line, count, "break it in two")
+    most = WARNINGS if text.fixed else LIST
+    lists = Counter(block.after for block in text.blocks if block.kind == "item")
+    for number, items in lists.items():
+        if items > most:
+            first = next(block for block in text.blocks if block.after == number)
+            count = f"a list of {items} points"
+            yield text.finding("long-list", first.line, count, f"keep to {most}")
+
+
+def course_findings(everything: Sequence[Text], course: Course) -> Iterator[Finding]:
+    """SMOG over all lessons together: it needs thirty sentences and more."""
+    sentences = [each for text in everything if not text.fixed for each in text.sentences]
+    if (level := smog(sentences)) > SMOG:
+        place = shown(course.lessons[0].path.parent.parent / "course.yaml")
+        cure = "replace words of three syllables; check --reading shows where"
+        yield Finding(place, None, f"the course reads at SMOG {level:.1f}", cure, "smog")
+
+
+def _own_words(text: Text) -> int:
+    """Words of the body and the action, headings included, the title not."""
+    return sum(
+        len(sentence.own_words)
+        for block in text.blocks
+        if block.kind != "title"
+        for sentence in block.sentences
+    )

@@ -1,0 +1,102 @@
+"""check: everything that a program can find wrong with the course."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from scheduler import checks
+from scheduler.checks import browser, reading, review, spam
+from scheduler.checks.prose import Text, texts
+from scheduler.cli.desk import Desk, json_option, print_json
+from scheduler.cli.people import console
+from scheduler.cli.specimen import SOMEBODY, WITH_A_NOTE, specimens
+from scheduler.findings import Finding
+
+
+@click.command()
+@click.option("--reading", "as_table", is_flag=True, help="Print how hard each letter is to read.")
+@click.option("--browser", "in_browser", is_flag=True, help="Ask axe-core in Chromium as well.")
+@click.option("--spam", "as_spam", is_flag=True, help="Ask SpamAssassin as well, local rules only.")
+@click.option("--github", is_flag=True, help="Print findings as annotations of GitHub Actions.")
+@json_option
+def check(*, as_table: bool, in_browser: bool, as_spam: bool, github: bool, as_json: bool) -> None:
+    """Check the course, the clinic, the templates and the roster; exit 1 with findings."""
+    desk = Desk()
+    now = datetime.now(UTC)
+    material = desk.material
+    editions = desk.press.all()
+    people = len(desk.roster(now).entries) if desk.settings.subscribers.exists() else 0
+    today = now.astimezone(material.clinic.timezone).date()
+    done = checks.check(material, desk.press, today)
+    if in_browser or as_spam:
+        letters = {each.name: each for each in specimens(desk, SOMEBODY, now)}
+        noted = specimens(desk, WITH_A_NOTE, now)
+        letters |= {f"{each.name} with a note": each for each in noted}
+    if in_browser:
+        done.findings.extend(browser.findings({name: each.html for name, each in letters.items()}))
+    if as_spam:
+        done.findings.extend(spam.findings({name: each.octets for name, each in letters.items()}))
+    checked = {
+        "lessons": len(material.course.lessons),
+        "rules": len(checks.RULES),
+        "claims": len(material.claims.entries),
+        "sources": len(material.references.entries),
+        "countries": len(material.countries),
+        "editions": len(editions),
+        "people": people,
+    }
+    if as_json:
+        print_json(
+            {
+                "checked": checked,
+                "findings": [asdict(finding) for finding in done.findings],
+                "allowed": [asdict(finding) for finding in done.allowed],
+                "notices": review.notices(material, today),
+            }
+        )
+    else:
+        if as_table:
+            _print_reading(texts(material))
+        for finding in done.findings:
+            click.echo(_annotation(finding) if github else f"{finding} [{finding.rule}]")
+        for finding in done.allowed:
+            click.echo(f"allowed: {finding} [{finding.rule}]")
+        for notice in review.notices(material, today):
+            click.echo(f"notice: {notice}")
+        counts = ", ".join(f"{number} {what}" for what, number in checked.items())
+        click.echo(f"checked {counts}: {len(done.findings) or 'no'} findings")
+    if done.findings:
+        raise click.exceptions.Exit(1)
+
+
+def _annotation(finding: Finding) -> str:
+    """A workflow command of GitHub Actions, its values escaped as they must be."""
+    words = str(finding).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    place = finding.place.replace("%", "%25").replace(",", "%2C").replace(":", "%3A")
+    return f"::error file={place},line={finding.line or 1},title={finding.rule}::{words}"
+
+
+def _print_reading(everything: list[Text]) -> None:
+    """How hard each passage is, and its longest sentence."""
+    table = Table("text", "words", "grade", "longest", "its longest sentence", box=None)
+    for each in map(reading.score, everything):
+        table.add_row(
+            each.name,
+            str(each.words),
+            f"{each.grade:.1f}",
+            str(each.longest),
+            escape(each.hardest.text) if each.hardest else "",
+        )
+    console().print(table)
+    lessons = [sentence for each in everything if not each.fixed for sentence in each.sentences]
+    worst = sorted(lessons, key=lambda sentence: reading.grade([sentence]), reverse=True)[:5]
+    click.echo("\nthe hardest sentences:")
+    for sentence in worst:
+        click.echo(f'  grade {reading.grade([sentence]):4.1f}  "{sentence.text}"')
+    click.echo(
+        f"\nSMOG over the course {reading.smog(lessons):.1f} (at most {reading.SMOG:g}); "
+        f"grade at most {reading.GRADE:g}; sentence at most {reading.SENTENCE} words\n"
+    )

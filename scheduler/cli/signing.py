@@ -1,0 +1,151 @@
+"""sign: a physiotherapist puts a name under what patients will read."""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+import scheduler
+from scheduler.cli.desk import Desk
+from scheduler.findings import closest, shown, wrong
+from scheduler.material import Material
+from scheduler.material.fields import clean, filled, parse_date
+from scheduler.material.lessons import CITATION
+from scheduler.material.signoff import (
+    ALL,
+    BLOCKS,
+    FILE,
+    Signature,
+    content_hash,
+    parse_registration,
+    passages,
+    signed,
+    standing,
+)
+from scheduler.material.yamlfile import Unusable, read_text
+
+PACKAGE = Path(scheduler.__file__).resolve().parent
+Value = TypeVar("Value")
+
+
+@click.command()
+@click.argument("what")
+@click.option("--name", required=True, help="The physiotherapist's name.")
+@click.option("--registration", required=True, help="Their registration number, as in PH123456.")
+@click.option("--on", "day", help="The day of signing, as in 2026-11-23; today if left out.")
+@click.option("--yes", is_flag=True, help="Do not ask whether it has been read.")
+def sign(what: str, name: str, registration: str, day: str | None, *, yes: bool) -> None:
+    """Sign WHAT: a lesson's slug, `blocks` (the two warning boxes), or `all`.
+
+    For a registered physiotherapist who has read the text as patients get it (see render) against
+    its sources (see evidence). The signature goes into signoff.yaml in the course folder and holds
+    until the text is edited. By SMTP or SendGrid only signed letters go.
+
+    Nobody checks here whether the name and the number stand in a register: whoever signs says so.
+    """
+    desk = Desk()
+    folder, material = desk.settings.course, desk.material
+    today = datetime.now(UTC).astimezone(material.clinic.timezone).date()
+    things = _things(what, material)
+    by = _checked("--name", lambda: filled(clean(name)))
+    number = _checked("--registration", lambda: parse_registration(registration))
+    on = _checked("--on", lambda: _not_to_come(parse_date(day), today)) if day else today
+    _writable(folder)
+    for each in things:
+        click.echo(_described(material, each))
+    if not (yes or _confirmed(material, by, number)):
+        click.echo("nothing was signed")
+        raise click.exceptions.Exit(1)
+    new = [
+        Signature(
+            what=each,
+            sha256=content_hash(material, each),
+            name=by,
+            registration=number,
+            signed_on=on,
+        )
+        for each in things
+    ]
+    path = folder / FILE
+    _write(path, signed(path, read_text(path) if path.exists() else "", new))
+    click.echo(f"signed by {by} ({number}) on {on}, in {shown(path)}")
+    stands = standing(desk.reread().material, today).values()
+    if left := [each.what for each in stands if each.state in ("unsigned", "void")]:
+        click.echo(f"not signed yet: {', '.join(left)}")
+    for late in (each for each in stands if each.state == "past review"):
+        click.echo(f"{late.what} still does not go: {late.words}")
+
+
+def _things(what: str, material: Material) -> list[str]:
+    known = [*material.course.by_slug, BLOCKS]
+    if what == ALL:
+        return known
+    if what not in known:
+        cure = closest(what, known, f"known are {', '.join(known)} and {ALL}")
+        raise wrong("WHAT", None, f'there is no "{what}" to sign', cure)
+    return [what]
+
+
+def _checked(option: str, check: Callable[[], Value]) -> Value:
+    try:
+        return check()
+    except Unusable as error:
+        raise wrong(option, None, str(error), error.cure) from None
+
+
+def _not_to_come(day: date, today: date) -> date:
+    if day > today:
+        raise Unusable(f"{day} is still to come", "write the day on which it was read")
+    return day
+
+
+def _writable(folder: Path) -> None:
+    """Refuse the course that came with the program: an update would undo the signature."""
+    if folder.resolve().is_relative_to(PACKAGE):
+        cure = "copy it, set PHYSIOPOST_COURSE to the copy, and sign that"
+        raise wrong(folder, None, "is part of the installed program and stays unsigned", cure)
+
+
+def _described(material: Material, what: str) -> str:
+    """What is signed: its name, heading, length and files."""
+    read = passages(material, what)
+    words = sum(len(CITATION.sub("", passage.body).split()) for passage in read)
+    files = ", ".join(shown(passage.path) for passage in read)
+    title = read[0].title
+    if what == BLOCKS:
+        title = f"the two warning boxes, with the numbers of {material.country.name}"
+    return f"{what}  {title}  {words} words  {files}"
+
+
+def _confirmed(material: Material, name: str, number: str) -> bool:
+    """Ask; without a terminal there is nobody to ask."""
+    if not sys.stdin.isatty():
+        words = "there is no terminal to ask whether this has been read"
+        raise wrong("sign", None, words, "add --yes once the physiotherapist has read it")
+    says = f"I am {name}, a registered {material.country.profession} ({number}), and have read this"
+    return click.confirm(f"{says}.")
+
+
+def _write(path: Path, text: str) -> None:
+    """Put the new file in place of the old one, whole or not at all."""
+    real = path.resolve()
+    draft = real.with_name(f".{real.name}.{os.getpid()}")
+    try:
+        try:
+            with draft.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            if real.exists():
+                draft.chmod(real.stat().st_mode)
+            draft.replace(real)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        reason = f"cannot be written ({(error.strerror or 'no reason given').lower()})"
+        cure = "mend its permissions, or copy course/ and set PHYSIOPOST_COURSE to the copy"
+        raise wrong(path, None, reason, cure) from None

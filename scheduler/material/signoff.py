@@ -1,0 +1,208 @@
+"""Who has read what and signed it: course/signoff.yaml, and whether each signature still holds.
+
+1. What can be signed: each lesson, by its slug, and `blocks`, the two warning boxes together.
+2. A signature holds the hash of what was read: the words that a patient reads, the claims that
+   they teach, the sources that they cite; for the blocks also the numbers and words of the clinic's
+   country. White space at line ends, file names and dates of review are left out.
+3. A thing stands signed when its hash is still the signature's, and it is not past its review date.
+4. A letter may go to a patient when its lesson and the blocks stand signed.
+
+Nothing here can know whether a signature's registration exists.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import chain, pairwise, takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from scheduler.findings import WrongInput, shown, wrong
+from scheduler.material.fields import Date, Line, Written, clean
+from scheduler.material.lessons import SLUG, Lesson, Passage
+from scheduler.material.yamlfile import Document, Unusable, read_yaml
+
+if TYPE_CHECKING:
+    from scheduler.material import Material
+
+FILE = "signoff.yaml"
+BLOCKS = "blocks"
+ALL = "all"
+PRINTED = {"emergency", "hospital", "doctor", "urgent_doctor", "advice", "profession"}
+"""The words of a country's record that patients read."""
+
+State = Literal["signed", "unsigned", "void", "past review"]
+
+
+def parse_registration(value: Any) -> str:
+    """Check that it looks like a number in a register of physiotherapists, whichever one."""
+    text = clean(value)
+    if not re.fullmatch(r"(?=(?:.*[0-9]){3})[A-Za-z0-9][A-Za-z0-9 ./-]{2,29}", text):
+        cure = "write it as the register does, as in PH123456"
+        raise Unusable(f'"{text[:40]}" is no registration number', cure)
+    return text
+
+
+class Signature(Written):
+    """One entry of signoff.yaml."""
+
+    what: str = Field(pattern=SLUG, description=f"a lesson's slug, or {BLOCKS}")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="the 64 digits that sign writes")
+    name: Line = Field(description="the physiotherapist's name")
+    registration: Annotated[str, BeforeValidator(parse_registration)] = Field(
+        description="a registration number, as in PH123456"
+    )
+    signed_on: Date = Field(description="a date, as in 2026-11-23")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a lesson or the blocks stand: unless signed, what is amiss and who must do what."""
+
+    what: str
+    state: State
+    fault: str = ""
+    cure: str = ""
+
+    @property
+    def words(self) -> str:
+        """What is amiss and the cure."""
+        return f"{self.fault}; {self.cure}"
+
+
+def standing(material: "Material", today: date) -> dict[str, Standing]:
+    """How each lesson and the blocks stand on a day, in the course's order."""
+    return {what: _standing(material, what, today) for what in (*material.course.by_slug, BLOCKS)}
+
+
+def barred(material: "Material", today: date) -> dict[str, tuple[Standing, ...]]:
+    """Each lesson that must not go to a patient, with what stands in its way."""
+    stands = standing(material, today)
+    pairs = {slug: (stands[slug], stands[BLOCKS]) for slug in material.course.by_slug}
+    ways = {slug: tuple(s for s in pair if s.state != "signed") for slug, pair in pairs.items()}
+    return {slug: way for slug, way in ways.items() if way}
+
+
+def _standing(material: "Material", what: str, today: date) -> Standing:
+    signature = material.signatures.get(what)
+    who = f"a registered {material.country.profession}"
+    sign = f"{who} must read and sign: physiopost sign {what} --name … --registration …"
+    if signature is None:
+        return Standing(what, "unsigned", "not signed yet", sign)
+    if signature.sha256 != content_hash(material, what):
+        fault = f"edited since {signature.name} signed on {signature.signed_on}"
+        return Standing(what, "void", fault, sign)
+    oldest = min(passages(material, what), key=lambda passage: passage.review_by)
+    if oldest.review_by < today:
+        fault = f"was to be reviewed by {oldest.review_by}"
+        cure = f"{who} must read it against its sources and set a new review_by"
+        return Standing(what, "past review", fault, f"{cure} in {shown(oldest.path)}")
+    return Standing(what, "signed")
+
+
+def passages(material: "Material", what: str) -> tuple[Passage, ...]:
+    """The texts that one signature is about."""
+    course = material.course
+    return (course.emergency, course.same_day) if what == BLOCKS else (course.by_slug[what],)
+
+
+def content_hash(material: "Material", what: str) -> str:
+    """SHA-256 of everything that a signature is about, as canonical JSON."""
+    content: list[Any] = [_content(material, passage) for passage in passages(material, what)]
+    if what == BLOCKS:
+        content.append(material.country.model_dump(include=PRINTED))
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _content(material: "Material", passage: Passage) -> dict[str, Any]:
+    """What a patient reads of a passage, and what it rests on."""
+    claims, references = material.claims.entries, material.references.entries
+    read = {"title": passage.title, "body": _trimmed(passage.body)}
+    if isinstance(passage, Lesson):
+        read |= {name: getattr(passage, name) for name in ("subject", "preheader", "action")}
+    return read | {
+        "claims": {
+            key: claims[key].model_dump(include={"claim", "verdict", "wording", "sources"})
+            for key in passage.claims
+        },
+        "citations": {key: references[key].short for key in passage.citations},
+    }
+
+
+def _trimmed(text: str) -> str:
+    """The text without the white space at line ends, where editors put it and take it away."""
+    return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
+
+
+def read_signatures(folder: Path) -> dict[str, Signature]:
+    """The signatures by what was signed; without the file there are none."""
+    path = folder / FILE
+    return _parsed(read_yaml(path))[1] if path.exists() else {}
+
+
+def _parsed(document: Document) -> tuple[list[int], dict[str, Signature]]:
+    """The line of each entry, and the entries."""
+    value = [] if document.value is None else document.value
+    if not isinstance(value, list):
+        raise document.wrong((), "is not a list", "begin each signature with a dash: - what: …")
+    found: dict[str, Signature] = {}
+    for number in range(len(value)):
+        signature = document.parse_part((number,), Signature)
+        if signature.what in found:
+            words = f'"{signature.what}" is signed twice'
+            raise document.wrong((number,), words, "keep the newer signature")
+        found[signature.what] = signature
+    return [document.lines[number,] for number in range(len(value))], found
+
+
+def signed(path: Path, text: str, new: Sequence[Signature]) -> str:
+    """The text of signoff.yaml with new signatures, in place of older ones of the same things.
+
+    Comments and the other signatures stay as they are.
+
+    Raises:
+        WrongInput: the list is written so that a new entry does not fit in.
+
+    """
+    starts, before = _parsed(read_yaml(path, text))
+    lines = (text.rstrip("\n") + "\n").splitlines(keepends=True)
+    head = lines[: starts[0] - 1] if starts else [line for line in lines if _is_comment(line)]
+    bounds = pairwise([*starts, len(lines) + 1])
+    parts = {what: lines[a - 1 : b - 1] for what, (a, b) in zip(before, bounds, strict=True)}
+    for signature in new:
+        below = [*takewhile(_is_comment, reversed(parts.get(signature.what, [])))]
+        parts[signature.what] = [_entry(signature), *reversed(below)]
+    result = "".join([*head, *chain(*parts.values())])
+    try:
+        understood = _parsed(read_yaml(path, result))[1]
+    except WrongInput:
+        understood = {}
+    if understood != before | {signature.what: signature for signature in new}:
+        cure = "begin each signature with a dash in the first column, on a line of its own"
+        raise wrong(path, starts[0] if starts else 1, "has no room for a signature", cure)
+    return result
+
+
+def _is_comment(line: str) -> bool:
+    """Whether it says nothing to a program; below an entry it belongs to the one that follows."""
+    return not line.strip() or line.lstrip().startswith("#")
+
+
+def _entry(signature: Signature) -> str:
+    words = {
+        name: json.dumps(getattr(signature, name), ensure_ascii=False)
+        for name in ("what", "name", "registration")
+    }
+    return (
+        f"- what: {words['what']}\n"
+        f"  sha256: {signature.sha256}\n"
+        f"  name: {words['name']}\n"
+        f"  registration: {words['registration']}\n"
+        f"  signed_on: {signature.signed_on}\n"
+    )
