@@ -163,12 +163,21 @@ def test_a_letter_that_waited_for_days_goes_at_the_next_send_time_and_is_not_los
     clinic: Clinic, post: Inbox
 ) -> None:
     for now in ("2026-11-24T09:30Z", "2026-11-24T15:00Z", "2026-11-25T09:31Z"):
-        clinic.physiopost("send", "--now", now)
+        said = clinic.physiopost("send", "--now", now)
+    assert "\n5 wait for welcome: " in said.out  # each person once, though their dates moved
     clinic.physiopost(*SIGN)
     assert clinic.physiopost("send", "--now", "2026-11-25T15:00Z").out == "nothing is due\n"
     assert not post.got
     clinic.physiopost("send", "--now", "2026-11-26T09:30Z")
     assert post.got["amy.okafor@example.org"] == 1
+
+
+def test_each_waiting_letter_is_counted_once_though_its_date_moves(
+    clinic: Clinic, post: Inbox
+) -> None:
+    said = clinic.physiopost("send", "--now", "2026-11-25T09:31Z")
+    assert "\n5 wait for welcome: " in said.out
+    assert not post.got
 
 
 def test_an_edited_lesson_waits_alone(clinic: Clinic, post: Inbox) -> None:

@@ -39,27 +39,32 @@ TRIES = 12
 TROUBLE = timedelta(hours=1)  # how long a person whose plan fails is left alone
 
 Clock = Callable[[], datetime]
-Barred = Mapping[str, Sequence[Standing]]
+Barred = Mapping[str, tuple[Standing, ...]]
 
 
 @dataclass
 class Report:
     """What a round did: letters by outcome, and why it stopped early if it did.
 
-    `unsigned` says what is to be signed, and how many letters wait for it.
+    `waiting` says for each enrolment what is to be signed before its letter goes.
     """
 
     letters: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     down: str | None = None
     undecided: int = 0
-    unsigned: Counter[Standing] = field(default_factory=Counter)
+    waiting: dict[str, tuple[Standing, ...]] = field(default_factory=dict)
+
+    @property
+    def unsigned(self) -> Counter[Standing]:
+        """What is to be signed, and how many letters wait for it."""
+        return Counter(each for standings in self.waiting.values() for each in standings)
 
     @property
     def well(self) -> bool:
         """Whether every due letter was taken and nothing waits for a person."""
         troubles = sum(self.letters.values()) - self.letters["accepted"]
-        return not (troubles or self.down or self.undecided or self.unsigned)
+        return not (troubles or self.down or self.undecided or self.waiting)
 
 
 class Round:
@@ -139,7 +144,7 @@ class Round:
                 return Decision(next_due=now + TROUBLE)
             if channel.drafts or decision.lesson not in faulty:
                 return decision
-            report.unsigned.update(faulty[decision.lesson])
+            report.waiting[person.enrolment_id] = faulty[decision.lesson]
             return Decision(next_due=decision.planned_for)
 
         with self.database.write() as db:
