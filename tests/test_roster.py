@@ -123,3 +123,15 @@ def test_two_people_may_share_an_address_when_each_has_an_id(clinic: Clinic) -> 
 def test_another_file_can_be_named(clinic: Clinic) -> None:
     clinic.write("more.yaml", f"- {{id: kim, email: kim@example.org, name: Kim, {SEEN}}}")
     assert "1 new" in clinic.physiopost("enrol", "more.yaml", *MONDAY).out
+
+
+def test_a_plan_can_be_asked_for_on_a_day_before_anybody_agreed(clinic: Clinic) -> None:
+    said = clinic.physiopost("plan", "--now", "2026-07-01T12:00Z")
+    assert (said.code, "Amy Okafor" in said.out) == (0, True)
+
+
+def test_who_is_enrolled_has_a_plan_though_the_file_is_broken(enrolled: Clinic) -> None:
+    enrolled.write("subscribers.yaml", "- id: [")
+    assert enrolled.physiopost("plan", "amy").code == 0
+    assert enrolled.physiopost("roster").code == 0
+    assert enrolled.physiopost("enrol").code == 2

@@ -180,6 +180,18 @@ def test_each_waiting_letter_is_counted_once_though_its_date_moves(
     assert not post.got
 
 
+def test_send_says_what_would_not_go_before_anybody_waits_for_it(
+    clinic: Clinic, post: Inbox
+) -> None:
+    said = clinic.physiopost("send", "--now", "2026-11-23T10:00Z")
+    assert said.code == 1
+    assert "nothing is due\nwould not go as they stand: blocks, " in said.out
+    assert "welcome" in said.out
+    assert clinic.physiopost(*SIGN).code == 0
+    assert clinic.physiopost("send", "--now", "2026-11-23T10:00Z").code == 0
+    assert not post.got
+
+
 def test_an_edited_lesson_waits_alone(clinic: Clinic, post: Inbox) -> None:
     people = {"bea": "2026-11-16", "cid": "2026-11-23"}
     for name, day in people.items():

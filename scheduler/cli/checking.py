@@ -28,8 +28,8 @@ def check(*, as_table: bool, in_browser: bool, as_spam: bool, github: bool, as_j
     now = datetime.now(UTC)
     material = desk.material
     editions = desk.press.all()
-    people = len(desk.roster(now).entries) if desk.settings.subscribers.exists() else 0
-    today = now.astimezone(material.clinic.timezone).date()
+    today = desk.today(now)
+    people = len(desk.roster(today).entries) if desk.settings.subscribers.exists() else 0
     done = checks.check(material, desk.press, today)
     if in_browser or as_spam:
         letters = {each.name: each for each in specimens(desk, SOMEBODY, now)}

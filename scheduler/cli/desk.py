@@ -3,7 +3,7 @@
 import json
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -100,32 +100,43 @@ class Desk:
             self.__dict__.pop(part, None)
         return self
 
-    def roster(self, now: datetime) -> Roster:
-        """The roster file."""
-        today = now.astimezone(self.material.clinic.timezone).date()
+    def roster(self, today: date) -> Roster:
+        """The roster file; nobody in it may have agreed later than `today`."""
         return read_roster(self.settings.subscribers, self.material.course, today)
+
+    def today(self, now: datetime) -> date:
+        """The clinic's date."""
+        return now.astimezone(self.material.clinic.timezone).date()
+
+    def enrolled(self, now: datetime) -> list[tuple[Person, list[PlannedLetter]]]:
+        """Everybody enrolled, with their letters."""
+        self.planner.refresh(self.database, now)
+        with self.database.read() as db:
+            return self.planner.timelines(db, now)
 
     def timelines(self, now: datetime) -> list[tuple[Person, list[PlannedLetter]]]:
         """Everybody enrolled, and after them the file's people who are not, as if enrolled now."""
-        self.planner.refresh(self.database, now)
-        file = self.settings.subscribers
+        timelines = self.enrolled(now)
+        if not self.settings.subscribers.exists():
+            return timelines
         with self.database.read() as db:
-            timelines = self.planner.timelines(db, now)
-            new = merge(db, self.roster(now), now).new if file.exists() else []
+            new = merge(db, self.roster(date.max), now).new
         return timelines + [(person, self.planner.plan(person, {}, now)) for person, _ in new]
 
     def timeline(self, who: str, now: datetime) -> tuple[Person, list[PlannedLetter]]:
-        """Somebody by id, with their letters.
+        """Somebody by id, with their letters; the file is only read for who is not enrolled.
 
         Raises:
             WrongInput: nobody has it.
 
         """
-        found = {person.id: (person, letters) for person, letters in self.timelines(now)}
-        if who not in found:
-            cure = closest(who, found, "see physiopost roster")
-            raise wrong("ID", None, f'nobody has the id "{who}"', cure)
-        return found[who]
+        found: dict[str, tuple[Person, list[PlannedLetter]]] = {}
+        for look in (self.enrolled, self.timelines):
+            found = {person.id: (person, letters) for person, letters in look(now)}
+            if who in found:
+                return found[who]
+        cure = closest(who, found, "see physiopost roster")
+        raise wrong("ID", None, f'nobody has the id "{who}"', cure)
 
 
 def print_json(value: Any) -> None:

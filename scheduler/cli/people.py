@@ -28,7 +28,7 @@ def enrol(file: Path | None, now: datetime, *, dry_run: bool) -> None:
     Nobody is removed, and what staff changed since the file was last applied stays.
     """
     desk = Desk(subscribers=file)
-    roster = desk.roster(now)
+    roster = desk.roster(desk.today(now))
     desk.planner.refresh(desk.database, now)
     with desk.database.write() as db:
         changes = merge(db, roster, now)
@@ -50,9 +50,7 @@ def enrol(file: Path | None, now: datetime, *, dry_run: bool) -> None:
 def roster(now: datetime, *, as_json: bool) -> None:
     """List the people who are enrolled, with their next letter."""
     desk = Desk()
-    desk.planner.refresh(desk.database, now)
-    with desk.database.read() as db:
-        timelines = desk.planner.timelines(db, now)
+    timelines = desk.enrolled(now)
     if as_json:
         print_json([_summary(person, letters) for person, letters in timelines])
         return

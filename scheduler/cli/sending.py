@@ -19,7 +19,7 @@ from scheduler.plan.reasons import on
 @json_option
 @now_option
 def send(now: datetime, *, dry_run: bool, as_json: bool) -> None:
-    """Send what is due: one round. Exit 1 when a letter that was due did not go."""
+    """Send what is due: one round. Exit 1 when a letter did not go, or would not when it is due."""
     desk = Desk()
     if dry_run:
         desk.planner.refresh(desk.database, now)
@@ -94,7 +94,12 @@ def told(report: Report) -> list[str]:
         lines.append(
             f"{report.undecided} undecided: they may have arrived, so they do not go again"
         )
-    return [*lines, *_unsigned(report.unsigned)] or ["nothing is due"]
+    lines = [*lines, *_unsigned(report.unsigned)] or ["nothing is due"]
+    later = {each for way in report.barred.values() for each in way} - set(report.unsigned)
+    if later:
+        what = ", ".join(sorted(each.what for each in later))
+        lines.append(f"would not go as they stand: {what}; see physiopost check")
+    return lines
 
 
 def _unsigned(waiting: Counter[Standing]) -> list[str]:

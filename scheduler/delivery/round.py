@@ -46,7 +46,8 @@ Barred = Mapping[str, tuple[Standing, ...]]
 class Report:
     """What a round did: letters by outcome, and why it stopped early if it did.
 
-    `waiting` says for each enrolment what is to be signed before its letter goes.
+    `waiting` says for each enrolment what is to be signed before its letter goes; `barred` the same
+    for each lesson that this channel would not send, whether somebody waits for it yet or not.
     """
 
     letters: Counter[str] = field(default_factory=Counter)
@@ -54,6 +55,7 @@ class Report:
     down: str | None = None
     undecided: int = 0
     waiting: dict[str, tuple[Standing, ...]] = field(default_factory=dict)
+    barred: Barred = field(default_factory=dict)
 
     @property
     def unsigned(self) -> Counter[Standing]:
@@ -64,7 +66,7 @@ class Report:
     def well(self) -> bool:
         """Whether every due letter was taken and nothing waits for a person."""
         troubles = sum(self.letters.values()) - self.letters["accepted"]
-        return not (troubles or self.down or self.undecided or self.waiting)
+        return not (troubles or self.down or self.undecided or self.waiting or self.barred)
 
 
 class Round:
@@ -79,6 +81,7 @@ class Round:
         report = Report()
         self._recover(channel, clock, report)
         faulty = self.barred(clock())
+        report.barred = {} if channel.drafts else faulty
         place, claims = self._claim(channel, clock(), None, faulty, report)
         while place:
             if claims:
