@@ -17,7 +17,11 @@ from scheduler.findings import WrongInput, wrong
 
 Channel = Literal["folder", "smtp", "sendgrid"]
 CHANNELS: tuple[Channel, ...] = ("folder", "smtp", "sendgrid")
+OnUnknown = Literal["hold", "resend"]
+ON_UNKNOWN: tuple[OnUnknown, ...] = ("hold", "resend")
 LAST_PORT = 65535
+SHORTEST_SECRET = 32  # characters
+MOST_LETTERS = 1000  # SendGrid's own limit for a request
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -44,8 +48,14 @@ class Settings:
     channel: Channel
     outbox: Path
     smtp: MailServer | None
+    smtp_connections: int
+    smtp_per_minute: int
+    on_unknown: OnUnknown
     sendgrid_key: str
     sendgrid_host: str
+    sendgrid_batch: int
+    secrets: tuple[str, ...]
+    webhook_key: str
     url: str
     host: str
     port: int
@@ -53,10 +63,17 @@ class Settings:
     templates: Path
     clinic: Path
     subscribers: Path
+    ping: str
 
     def __repr__(self) -> str:
         """Never a key or a password."""
         return f"Settings(channel={self.channel})"
+
+    @property
+    def journal(self) -> Path:
+        """The folder for what is noted while letters go out: beside the database's file, if any."""
+        kind, _, file = self.database.partition(":///")
+        return Path(file).parent / "sending" if kind == "sqlite" else self.outbox / "sending"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -76,13 +93,22 @@ class Settings:
         key = read.secret("SENDGRID_API_KEY")
         if channel == "sendgrid" and not key:
             raise _missing("SENDGRID_API_KEY", "set the key that SendGrid gave you")
+        on_unknown = read.text("PHYSIOPOST_SMTP_ON_UNKNOWN", "hold")
+        if on_unknown not in ON_UNKNOWN:
+            raise _unusable("PHYSIOPOST_SMTP_ON_UNKNOWN", on_unknown, "set hold or resend")
         return cls(
             database=_database(read.secret("PHYSIOPOST_DATABASE")),
             channel=channel,
             outbox=Path(read.text("PHYSIOPOST_OUTBOX", "var/outbox")),
             smtp=_mail_server(smtp) if smtp else None,
+            smtp_connections=read.count("PHYSIOPOST_SMTP_CONNECTIONS", 4, 1, 50),
+            smtp_per_minute=read.count("PHYSIOPOST_SMTP_PER_MINUTE", 0, 0, 100_000),
+            on_unknown=on_unknown,
             sendgrid_key=key,
             sendgrid_host=_host(read.text("PHYSIOPOST_SENDGRID_HOST", "https://api.sendgrid.com")),
+            sendgrid_batch=_batch(read.text("PHYSIOPOST_SENDGRID_BATCH", "100")),
+            secrets=_secrets(read.secret("PHYSIOPOST_SECRET"), channel),
+            webhook_key=read.secret("PHYSIOPOST_WEBHOOK_KEY"),
             url=_public_url(read.text("PHYSIOPOST_URL", "http://127.0.0.1:8000"), channel),
             host=read.text("PHYSIOPOST_HOST", "127.0.0.1"),
             port=_port(read.text("PHYSIOPOST_PORT", "8000")),
@@ -90,6 +116,7 @@ class Settings:
             templates=_place(read.text("PHYSIOPOST_TEMPLATES"), shipped("templates")),
             clinic=_place(read.text("PHYSIOPOST_CLINIC"), _beside("clinic.yaml")),
             subscribers=_place(read.text("PHYSIOPOST_SUBSCRIBERS"), _beside("subscribers.yaml")),
+            ping=_ping(read.secret("PHYSIOPOST_PING")),
         )
 
 
@@ -105,6 +132,26 @@ def _beside(name: str) -> Path:
     here = Path(name)
     inside = shipped("example") / name
     return here if here.exists() or not inside.exists() else inside
+
+
+def _secrets(value: str, channel: Channel) -> tuple[str, ...]:
+    """The secrets, newest first. Into a folder nothing is secret, so there it may be left out."""
+    given = tuple(value.split())
+    if not given and channel == "folder":
+        return ("letters in a folder reach nobody",)
+    if not given or min(map(len, given)) < SHORTEST_SECRET:
+        cure = (
+            f"set {SHORTEST_SECRET} random characters or more, as openssl rand -hex 32 prints them"
+        )
+        raise _missing("PHYSIOPOST_SECRET", cure)
+    return given
+
+
+def _ping(value: str) -> str:
+    """Where a good round reports; not quoted, because such an address is often a secret."""
+    if value and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
+        raise _missing("PHYSIOPOST_PING", "set an address that begins with https://")
+    return value
 
 
 class _Reader:
@@ -124,6 +171,12 @@ class _Reader:
             return Path(file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise _unusable(f"{name}_FILE", file, "name a file that can be read") from error
+
+    def count(self, name: str, default: int, least: int, most: int) -> int:
+        value = self.text(name, str(default))
+        if re.fullmatch("[0-9]{1,9}", value) and least <= int(value) <= most:
+            return int(value)
+        raise _unusable(name, value, f"set a number from {least} to {most}")
 
 
 def _place(value: str, default: Path) -> Path:
@@ -195,6 +248,13 @@ def _port(value: str) -> int:
     if value.isascii() and value.isdigit() and 0 <= int(value) <= LAST_PORT:
         return int(value)
     raise _unusable("PHYSIOPOST_PORT", value, "set a number, as in 8000")
+
+
+def _batch(value: str) -> int:
+    if re.fullmatch("[0-9]{1,4}", value) and 1 <= int(value) <= MOST_LETTERS:
+        return int(value)
+    cure = f"set how many letters go to SendGrid in a request, 1 to {MOST_LETTERS}"
+    raise _unusable("PHYSIOPOST_SENDGRID_BATCH", value, cure)
 
 
 def _unusable(name: str, value: str, cure: str) -> WrongInput:

@@ -1,6 +1,7 @@
 """The evidence page: claim, source and sentence side by side, as HTML and as Markdown."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -8,8 +9,9 @@ import pytest
 from conftest import Clinic
 from markdown_it import MarkdownIt
 
+from scheduler.checks.prose import texts
+from scheduler.cli.evidence import Place, quotes_in
 from scheduler.material import Material
-from scheduler.material.dossier import Place, quotes_in
 
 HOSTILE = (
     "</dd><script>alert(1)</script> <img src=//evil.example/x onerror=alert(1)> "
@@ -130,15 +132,19 @@ def test_every_sentence_before_a_citation_stands_beside_its_source_and_its_claim
     assert seen == {(p.path, key) for p in material.course.passages() for key in p.citations}
 
 
-def test_a_sentence_is_whole_wherever_its_citation_stands() -> None:
-    text = (
-        "You can. As one trial ⟦a⟧ found, it varies! ⟦b⟧ ⟦c⟧ More.\n\n"
-        "Hear this. Many say:\n* It lasts. ⟦a⟧"
+def test_a_sentence_is_whole_wherever_its_citation_stands(material: Material) -> None:
+    body = (
+        "You can. As one trial [@a] **found**, it varies! [@b] [@c] More.\n\n"
+        'Hear this. Many say:\n- It lasts. [@a]\n- It is "no sign." [@b] It goes.\n'
     )
-    quotes = [(quote.lead, quote.sentence, quote.keys) for quote in quotes_in(text, Place("", ""))]
+    lesson = replace(material.course.lessons[0], body=body)
+    course = replace(material.course, lessons=(lesson,))
+    text = texts(replace(material, course=course))[0]
+    quotes = [(quote.lead, quote.sentence, quote.cites) for quote in quotes_in(text, Place("", ""))]
     assert quotes == [
         ("You can.", "As one trial found, it varies!", ("a", "b", "c")),
         ("Many say:", "It lasts.", ("a",)),
+        ("Many say:", 'It is "no sign."', ("b",)),
     ]
 
 

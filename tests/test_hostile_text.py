@@ -206,7 +206,7 @@ def test_the_pages_of_the_outbox_hold_no_live_markup(clinic: Clinic) -> None:
 def test_the_same_roster_applied_again_changes_nothing(clinic: Clinic) -> None:
     enrolled(clinic, BRIEF)
     again = clinic.physiopost("enrol", "--now", NOW)
-    assert again.out == "0 new, 0 changed, 1 unchanged\n"
+    assert again.out == "0 new, 0 changed, 1 unchanged: nothing to change\n"
 
 
 def test_a_clinic_with_a_hostile_name_keeps_its_headers(clinic: Clinic) -> None:

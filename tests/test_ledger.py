@@ -107,7 +107,6 @@ def test_the_same_lesson_cannot_be_claimed_twice_for_one_enrolment(database: Dat
                 hold=[],
                 skip=[],
                 applied={},
-                stop_token="t",
             )
         )
         db.execute(insert(delivery).values(id="first", **row))

@@ -20,7 +20,8 @@ from flask.testing import FlaskClient
 from playwright.sync_api import Page, sync_playwright
 
 from scheduler.settings import Settings
-from scheduler.web.preview import SAMPLES, Table, preview
+from scheduler.web.preview import Table, preview
+from scheduler.web.samples import SAMPLES
 from scheduler.web.server import served
 
 SCANS = "course/lessons/05-scans.md"
@@ -350,7 +351,7 @@ def test_a_change_on_disk_is_on_screen_at_once_and_nothing_jumps(
     seconds = []
     for file, old, new in (
         (SCANS, HEADING, "## Canary one"),
-        (LETTER_MJML, "A note for you", "Canary two"),
+        (LETTER_MJML, "{{ wording.note }}", "Canary two"),
         ("clinic.yaml", "4 Quay Street", "Canary three"),
     ):
         clinic.replace(file, old, new)
@@ -390,9 +391,9 @@ def test_all_is_done_from_the_keyboard_and_the_address_keeps_it(screen: Page) ->
     screen.keyboard.press("p")
     until(screen, "told => window.told === told", "yes")
     screen.keyboard.press("4")
-    until(screen, SHOWN, "Harbour Physio - week 5 of 8")
+    until(screen, SHOWN, "Harbour Physio - Week 5 of 8")
     screen.reload()
-    until(screen, SHOWN, "Harbour Physio - week 5 of 8")
+    until(screen, SHOWN, "Harbour Physio - Week 5 of 8")
     screen.go_back()
     until(screen, SHOWN, "What your assessment looks at")
 

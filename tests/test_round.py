@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -16,7 +16,9 @@ from sqlalchemy import Engine, event
 from scheduler.delivery.channels import Channel, ChannelDown, Outcome
 from scheduler.delivery.channels.folder import Folder
 from scheduler.delivery.round import TRIES, Report, Round
-from scheduler.ledger import deliveries, people
+from scheduler.keys import Keys
+from scheduler.ledger import changes, deliveries, people
+from scheduler.ledger.changes import Change
 from scheduler.ledger.database import Database
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
@@ -28,6 +30,7 @@ from scheduler.plan.enrolment import Hold
 
 WELCOME = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 WEEK = timedelta(days=7)
+KEYS = Keys(["a secret of the tests"], "https://letters.example.org")
 
 
 class Told:
@@ -54,7 +57,10 @@ class Told:
                 self.letters.append((envelope.to, edition.lesson))
             yield envelope, answer
 
-    def evidence(self, deliveries: Iterable[str]) -> dict[str, Outcome]:  # noqa: ARG002
+    def claimed(self, deliveries: Mapping[str, int]) -> None:
+        pass
+
+    def evidence(self, deliveries: Mapping[str, int]) -> dict[str, Outcome]:  # noqa: ARG002
         return {}
 
 
@@ -64,7 +70,7 @@ class Service:
     def __init__(self, material: Material, press: Press, folder: Path) -> None:
         self.database = Database(f"sqlite:///{folder / 'physiopost.db'}")
         self.planner = Planner(material)
-        self.round = Round(self.database, self.planner, press, "https://letters.example.org")
+        self.round = Round(self.database, self.planner, press, KEYS)
         self.people = [self.enrol(name) for name in ("amy", "ben")]
 
     def enrol(self, name: str) -> Person:
@@ -76,19 +82,17 @@ class Service:
             first_appointment=WELCOME.date() - timedelta(days=1),
             enrolled_at=WELCOME - timedelta(days=1),
             enrolment_id=f"enrolment-of-{name}",
-            stop_token=f"token-of-{name}",
         )
         with self.database.write() as db:
-            people.add(db, person, {}, self.planner.next_due(person, {}, person.enrolled_at))
+            people.add(db, [(person, self.planner.next_due(person, {}, person.enrolled_at))])
         return person
 
     def change(self, name: str, **fields: Any) -> None:
         """What a physiotherapist would do, with the dates that follow."""
         with self.database.write() as db:
             person = next(each for each in people.everyone(db) if each.id == name)
-            changed = replace(person, **fields)
-            gone = deliveries.sent(db).get(person.enrolment_id, {})
-            people.change(db, changed, {}, self.planner.next_due(changed, gone, WELCOME))
+            change = Change("test", person, replace(person, **fields))
+            changes.write(db, self.planner, [change], WELCOME, "a test")
 
     def run(self, channel: Channel, now: datetime) -> Report:
         return self.round.run(channel, lambda: now)
@@ -167,8 +171,7 @@ def test_a_hold_entered_after_the_date_was_planned_keeps_the_letter_back(service
 
 def test_a_stopped_patient_gets_nothing_more(service: Service) -> None:
     channel = Told()
-    with service.database.write() as db:
-        assert people.stop(db, "token-of-amy")
+    service.change("amy", status="stopped")
     service.run(channel, WELCOME)
     assert [to for to, _ in channel.letters] == ["ben@example.org"]
     assert service.states("amy") == ["ended"] * 9

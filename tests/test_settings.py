@@ -14,12 +14,15 @@ from scheduler.findings import WrongInput
 from scheduler.settings import MailServer, Settings, shipped
 
 SECRET = "hunter2-Zx9"
+LONG = "0123456789abcdef" * 2
 SMTP = {
+    "PHYSIOPOST_SECRET": LONG,
     "PHYSIOPOST_CHANNEL": "smtp",
     "PHYSIOPOST_SMTP": f"smtp://clinic:{SECRET}@mail.example.org",
     "PHYSIOPOST_URL": "https://letters.example.org",
 }
 SENDGRID = {
+    "PHYSIOPOST_SECRET": LONG,
     "PHYSIOPOST_CHANNEL": "sendgrid",
     "SENDGRID_API_KEY": SECRET,
     "PHYSIOPOST_URL": "https://letters.example.org",
@@ -50,6 +53,9 @@ def test_with_nothing_set_it_is_an_example_on_this_machine(
     assert (given.channel, given.outbox) == ("folder", Path("var/outbox"))
     assert (given.smtp, given.sendgrid_key) == (None, "")
     assert given.sendgrid_host == "https://api.sendgrid.com"
+    assert given.sendgrid_batch == 100
+    assert (given.smtp_connections, given.smtp_per_minute, given.on_unknown) == (4, 0, "hold")
+    assert given.journal == Path("var/sending")
     assert given.url == "http://127.0.0.1:8000"
     assert (given.course, given.templates) == (root / "course", root / "templates")
     assert (given.clinic, given.subscribers) == (Path("clinic.yaml"), Path("subscribers.yaml"))
@@ -66,6 +72,9 @@ def test_with_nothing_set_it_is_an_example_on_this_machine(
         ("PHYSIOPOST_CHANNEL", "folder", "channel", "folder"),
         ("PHYSIOPOST_OUTBOX", "/srv/out", "outbox", Path("/srv/out")),
         ("PHYSIOPOST_SMTP", "smtp://h", "smtp", MailServer("h", 587, "starttls")),
+        ("PHYSIOPOST_SMTP_CONNECTIONS", "1", "smtp_connections", 1),
+        ("PHYSIOPOST_SMTP_PER_MINUTE", "30", "smtp_per_minute", 30),
+        ("PHYSIOPOST_SMTP_ON_UNKNOWN", "resend", "on_unknown", "resend"),
         ("SENDGRID_API_KEY", "SG.x", "sendgrid_key", "SG.x"),
         (
             *("PHYSIOPOST_SENDGRID_HOST", "https://api.eu.sendgrid.com/"),
@@ -78,6 +87,11 @@ def test_with_nothing_set_it_is_an_example_on_this_machine(
         ("PHYSIOPOST_URL", "https://letters.example.org/", "url", "https://letters.example.org"),
         ("PHYSIOPOST_COURSE", "a course", "course", Path("a course")),
         ("PHYSIOPOST_TEMPLATES", "t", "templates", Path("t")),
+        ("PHYSIOPOST_SECRET", f"{LONG} {LONG}x", "secrets", (LONG, f"{LONG}x")),
+        ("PHYSIOPOST_WEBHOOK_KEY", "MFkw", "webhook_key", "MFkw"),
+        ("PHYSIOPOST_PING", "https://ping.example.org/a", "ping", "https://ping.example.org/a"),
+        ("PHYSIOPOST_SENDGRID_BATCH", "1", "sendgrid_batch", 1),
+        ("PHYSIOPOST_SENDGRID_BATCH", "1000", "sendgrid_batch", 1000),
         ("PHYSIOPOST_CLINIC", "c.yaml", "clinic", Path("c.yaml")),
         ("PHYSIOPOST_SUBSCRIBERS", "s.yaml", "subscribers", Path("s.yaml")),
     ],
@@ -89,6 +103,21 @@ def test_a_variable_sets_its_field_and_no_other(
     assert read(**{name: value}) == replace(read(), **changes)
     assert read(**{name: f" {value}\n"}) == replace(read(), **changes)
     assert read(**{name: "  "}) == read()
+
+
+@pytest.mark.parametrize(
+    ("database", "folder"),
+    [
+        ("sqlite:///var/x.db", "var/sending"),
+        ("sqlite:////srv/clinic/x.db", "/srv/clinic/sending"),
+        ("postgresql+psycopg://u:p@h/d", "/srv/out/sending"),
+    ],
+)
+def test_what_is_noted_while_sending_lies_beside_the_database_else_in_the_outbox(
+    database: str, folder: str
+) -> None:
+    given = read(PHYSIOPOST_DATABASE=database, PHYSIOPOST_OUTBOX="/srv/out")
+    assert given.journal == Path(folder)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +193,11 @@ def test_a_secret_file_that_cannot_be_read_is_named_and_not_shown(
         ({"PHYSIOPOST_SMTP": f"smtp://u:{SECRET}@h:port"}, "PHYSIOPOST_SMTP", "smtp://user:"),
         ({"PHYSIOPOST_SMTP": f"smtp://u:{SECRET}@h:99999"}, "PHYSIOPOST_SMTP", "smtp://user:"),
         ({"PHYSIOPOST_SMTP": f"smtp://u:{SECRET}@[::1"}, "PHYSIOPOST_SMTP", "smtp://user:"),
+        ({"PHYSIOPOST_SMTP_CONNECTIONS": "0"}, "PHYSIOPOST_SMTP_CONNECTIONS", "from 1 to 50"),
+        ({"PHYSIOPOST_SMTP_CONNECTIONS": "²"}, "PHYSIOPOST_SMTP_CONNECTIONS", "from 1 to 50"),
+        ({"PHYSIOPOST_SMTP_PER_MINUTE": "-1"}, "PHYSIOPOST_SMTP_PER_MINUTE", "from 0 to"),
+        ({"PHYSIOPOST_SMTP_PER_MINUTE": "9" * 30}, "PHYSIOPOST_SMTP_PER_MINUTE", "from 0 to"),
+        ({"PHYSIOPOST_SMTP_ON_UNKNOWN": "retry"}, "PHYSIOPOST_SMTP_ON_UNKNOWN", "hold or resend"),
         ({"PHYSIOPOST_DATABASE": f"mysql://u:{SECRET}@h/d"}, "PHYSIOPOST_DATABASE", "sqlite:///"),
         ({"PHYSIOPOST_DATABASE": "physiopost.db"}, "PHYSIOPOST_DATABASE", "sqlite:///"),
         ({"PHYSIOPOST_URL": "letters.example.org"}, "PHYSIOPOST_URL", "https://"),
@@ -184,6 +218,15 @@ def test_a_secret_file_that_cannot_be_read_is_named_and_not_shown(
             {"PHYSIOPOST_SENDGRID_HOST": "api.eu.sendgrid.com"},
             *("PHYSIOPOST_SENDGRID_HOST", "https://"),
         ),
+        (SMTP | {"PHYSIOPOST_SECRET": ""}, "PHYSIOPOST_SECRET", "32 random characters"),
+        ({"PHYSIOPOST_SECRET": SECRET}, "PHYSIOPOST_SECRET", "32 random characters"),
+        ({"PHYSIOPOST_SECRET": f"{LONG} {SECRET}"}, "PHYSIOPOST_SECRET", "32 random characters"),
+        ({"PHYSIOPOST_PING": f"ftp://{SECRET}"}, "PHYSIOPOST_PING", "https://"),
+        ({"PHYSIOPOST_SENDGRID_BATCH": "0"}, "PHYSIOPOST_SENDGRID_BATCH", "1 to 1000"),
+        ({"PHYSIOPOST_SENDGRID_BATCH": "1001"}, "PHYSIOPOST_SENDGRID_BATCH", "1 to 1000"),
+        ({"PHYSIOPOST_SENDGRID_BATCH": "-1"}, "PHYSIOPOST_SENDGRID_BATCH", "1 to 1000"),
+        ({"PHYSIOPOST_SENDGRID_BATCH": "1e2"}, "PHYSIOPOST_SENDGRID_BATCH", "1 to 1000"),
+        ({"PHYSIOPOST_SENDGRID_BATCH": "²"}, "PHYSIOPOST_SENDGRID_BATCH", "1 to 1000"),
         ({"PHYSIOPOST_SENDGRID_HOST": "https://"}, "PHYSIOPOST_SENDGRID_HOST", "https://"),
         ({"PHYSIOPOST_SENDGRID_HOST": "https://[::1"}, "PHYSIOPOST_SENDGRID_HOST", "https://"),
     ],
@@ -201,6 +244,7 @@ def test_a_bad_value_is_refused_with_its_name_and_the_cure(
 NAMES = [
     *("PHYSIOPOST_DATABASE", "PHYSIOPOST_CHANNEL", "PHYSIOPOST_OUTBOX", "PHYSIOPOST_SMTP"),
     *("SENDGRID_API_KEY", "PHYSIOPOST_SENDGRID_HOST", "PHYSIOPOST_URL", "PHYSIOPOST_COURSE"),
+    "PHYSIOPOST_SENDGRID_BATCH",
 ]
 URLISH = st.text(st.sampled_from(":/@[]%?#. \tabcé19"), max_size=20)
 

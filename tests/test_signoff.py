@@ -54,6 +54,7 @@ def post(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
     server.start()
     monkeypatch.setenv("PHYSIOPOST_CHANNEL", "smtp")
     monkeypatch.setenv("PHYSIOPOST_URL", "https://letters.example.org")
+    monkeypatch.setenv("PHYSIOPOST_SECRET", "0123456789abcdef" * 2)
     monkeypatch.setenv("PHYSIOPOST_SMTP", f"smtp://127.0.0.1:{server.port}")
     yield inbox
     server.stop()

@@ -714,7 +714,7 @@ def refused(clinic: Clinic, case: Wrong, words: Sequence[str]) -> None:
     [
         (["enrl"], "'enrl'"),
         (["enrol", "--nwo", NOW], "'--nwo'"),
-        (["enrol", "a.yaml", "b.yaml"], "(b.yaml)"),
+        (["enrol", "a.yaml", "b.yaml"], "name one roster file"),
         (["render"], "'--to'"),
         (["send", "--now", "2026-11-24T09:30"], '"2026-11-24T09:30" is not an instant; write one'),
         (["send", "--now", "2026-11-24"], '"2026-11-24" is not an instant; write one'),
@@ -829,6 +829,7 @@ def test_a_mail_server_that_is_not_there_loses_nothing(
     assert clinic.physiopost(*SIGN).code == 0
     monkeypatch.setenv("PHYSIOPOST_CHANNEL", "smtp")
     monkeypatch.setenv("PHYSIOPOST_URL", "https://letters.example.org")
+    monkeypatch.setenv("PHYSIOPOST_SECRET", "0123456789abcdef" * 2)
     monkeypatch.setenv("PHYSIOPOST_SMTP", f"smtp://clinic:secret@127.0.0.1:{port}")
     said = clinic.physiopost(*SEND)
     assert said.code == 1

@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from scheduler.checks import (
@@ -26,17 +26,10 @@ from scheduler.findings import Finding, shown
 from scheduler.letters.editions import Press
 from scheduler.material import Material
 
+OF_A_TEXT = (reading, wording, numbers, layout)
+OF_THE_COURSE = (envelope, evidence, review, markup, contrast, mjml)
 RULES: dict[str, str] = {
-    **reading.RULES,
-    **wording.RULES,
-    **numbers.RULES,
-    **layout.RULES,
-    **envelope.RULES,
-    **evidence.RULES,
-    **review.RULES,
-    **markup.RULES,
-    **contrast.RULES,
-    **mjml.RULES,
+    rule: reason for part in (*OF_A_TEXT, *OF_THE_COURSE) for rule, reason in part.RULES.items()
 }
 """Every rule by name, with its reason."""
 
@@ -64,7 +57,7 @@ def check(material: Material, press: Press, today: date) -> Checked:
             result.findings.append(finding)
         else:
             words = f"{finding.words} (allowed: {reason})"
-            result.allowed.append(Finding(finding.place, finding.line, words, "", finding.rule))
+            result.allowed.append(replace(finding, words=words, cure=""))
     return result
 
 
@@ -72,17 +65,16 @@ def _all(
     everything: list[Text], material: Material, press: Press, today: date
 ) -> Iterator[Finding]:
     for text in everything:
-        yield from reading.findings(text)
-        yield from wording.findings(text)
-        yield from numbers.findings(text)
-        yield from layout.findings(text)
+        for part in OF_A_TEXT:
+            yield from part.findings(text)
     yield from reading.course_findings(everything, material.course)
     yield from wording.repeated(everything)
+    yield from wording.frame_findings(material)
     yield from envelope.findings(material, press)
     yield from evidence.findings(material)
     yield from review.findings(material, today)
     mails = list(markup.mails(material, press))
     for mail in mails:
         yield from markup.findings(mail)
-    yield from contrast.findings(mails, material.clinic.brand)
+    yield from contrast.findings(mails)
     yield from mjml.findings(press)

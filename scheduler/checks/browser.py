@@ -7,14 +7,12 @@ two rules of axe-core that want a web page's landmarks are off: a mail program h
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from scheduler.findings import Finding, NotDone
-
-if TYPE_CHECKING:
-    from axe_playwright_python.sync_playwright import Axe
-    from playwright.sync_api import Browser, Page
 
 RULES = {"axe": "a rule of WCAG that axe-core can decide"}
 WIDTHS = {"phone": 375, "desktop": 640}
@@ -35,7 +33,7 @@ def findings(letters: Mapping[str, str]) -> Iterator[Finding]:
 
     """
     with _chromium() as browser:
-        axe = _axe()
+        axe = _package("axe_playwright_python.sync_playwright", "axe-core").Axe()
         for name, state, page in _opened(browser, letters):
             result = axe.run(page, options={"rules": OFF})
             for fault in result.response["violations"]:
@@ -59,39 +57,32 @@ def pictures(letters: Mapping[str, str], folder: Path) -> int:
     return number
 
 
-def _opened(browser: "Browser", letters: Mapping[str, str]) -> "Iterator[tuple[str, str, Page]]":
-    for device, width in WIDTHS.items():
-        for scheme in SCHEMES:
-            context = browser.new_context(
-                color_scheme="dark" if scheme == "dark" else "light",
-                viewport={"width": width, "height": 900},
-                offline=True,
-            )
-            page = context.new_page()
-            for name, html in letters.items():
-                page.set_content(html)
-                yield name, f"{device}-{scheme}", page
-            context.close()
+def _opened(browser: Any, letters: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+    for (device, width), scheme in product(WIDTHS.items(), SCHEMES):
+        viewport = {"width": width, "height": 900}
+        context = browser.new_context(color_scheme=scheme, viewport=viewport, offline=True)
+        page = context.new_page()
+        for name, html in letters.items():
+            page.set_content(html)
+            yield name, f"{device}-{scheme}", page
+        context.close()
 
 
 @contextmanager
-def _chromium() -> "Iterator[Browser]":
+def _chromium() -> Iterator[Any]:
+    package = _package("playwright.sync_api", "a browser")
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError:
-        raise NotDone("a browser is needed for this: pip install 'physiopost[browser]'") from None
     if program is None:
         raise NotDone("Chromium is needed for this: install your system's package chromium")
-    with sync_playwright() as playwright:
+    with package.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=SWITCHES)
         yield browser
         browser.close()
 
 
-def _axe() -> "Axe":
+def _package(name: str, what: str) -> Any:
     try:
-        from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - an extra
+        return import_module(name)
     except ModuleNotFoundError:
-        raise NotDone("axe-core is needed for this: pip install 'physiopost[browser]'") from None
-    return Axe()
+        words = f"{what} is needed for this: pip install 'physiopost[browser]'"
+        raise NotDone(words) from None

@@ -11,13 +11,13 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from colorsys import hls_to_rgb, rgb_to_hls
 from functools import lru_cache
 from itertools import product
 
 from scheduler.checks.markup import Mail
 from scheduler.checks.mjml import Node, declarations, located
 from scheduler.findings import Finding
+from scheduler.letters.theme import TEXT, ratio, suggestion
 
 RULES = {
     "contrast": "older and tired eyes cannot read it",
@@ -25,7 +25,7 @@ RULES = {
     "dark-rule": "the dark letter cannot be judged, or stays light",
     "styled-colour": "mail programs that drop style sheets would show another colour",
 }
-TEXT, LARGE, LARGE_SIZE, LARGE_BOLD_SIZE, BOLD = 4.5, 3.0, 24, 18.66, 700
+LARGE, LARGE_SIZE, LARGE_BOLD_SIZE, BOLD = 3.0, 24, 18.66, 700
 BLOCK = re.compile(r"@media[^{]*prefers-color-scheme:\s*dark[^{]*\{((?:[^{}]*\{[^{}]*\})*)\s*\}")
 RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 STEP = r"(?:\.[\w-]+|[a-z][a-z0-9]*)"
@@ -35,32 +35,14 @@ LIGHT, DARK = ("#000000", "#ffffff", "#0000ee"), ("#ffffff", "#121212", "#9e9eff
 Faults = Iterator[tuple[str, ...]]
 
 
-def ratio(one: str, other: str) -> float:
-    """WCAG's contrast of two colours, from 1 to 21."""
-    darker, lighter = sorted((_luminance(one), _luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def suggestion(colour: str, ground: str, least: float) -> str:
-    """The nearest colour of the same hue, darker or lighter, that can be read on the ground."""
-    hue, light, saturation = rgb_to_hls(*_channels(colour))
-    shades = (light + way * step / 255 for step in range(256) for way in (-1, 1))
-    for shade in (shade for shade in shades if 0 <= shade <= 1):
-        parts = (round(255 * part) for part in hls_to_rgb(hue, shade, saturation))
-        tried = "#" + "".join(f"{part:02x}" for part in parts)
-        if ratio(tried, ground) >= least:
-            return tried
-    return "black" if _luminance(ground) > _luminance("#777777") else "white"
-
-
-def findings(mails: Iterable[Mail], brand: str) -> Iterator[Finding]:
+def findings(mails: Iterable[Mail]) -> Iterator[Finding]:
     """Every pair of colours that fails, once, and what cannot be judged."""
     told = set()
     for mail in mails:
-        for rule, words, cure, *clues in (*_sheet(mail), *_pairs(mail, brand.lower())):
+        for rule, words, cure, *clues in (*_sheet(mail), *_pairs(mail)):
             if (rule, words) not in told:
                 told.add((rule, words))
-                place, line = located(mail.sources, clues) if clues else ("clinic.yaml", None)
+                place, line = located(mail.sources, clues)
                 yield Finding(place, line, f"{words}: {RULES[rule]}", cure, rule)
 
 
@@ -93,7 +75,7 @@ def looks(mail: Mail, *, dark: bool) -> dict[Node, tuple[str, str]]:
     return found
 
 
-def _pairs(mail: Mail, brand: str) -> Faults:
+def _pairs(mail: Mail) -> Faults:
     light, dark = looks(mail, dark=False), looks(mail, dark=True)
     for (rule, look), (node, words) in product(
         (("contrast", light), ("dark-contrast", dark)), mail.words
@@ -106,11 +88,7 @@ def _pairs(mail: Mail, brand: str) -> Faults:
             yield rule, pair, "write colours as #rrggbb", *clues
         elif (found := ratio(colour, ground)) < least and not (look is dark and node.hidden):
             told = f"{pair} has {found:.2f} : 1 where {least:g} is needed"
-            cure = f"take {suggestion(colour, ground, least)}, for instance"
-            if look is light and colour == brand:
-                yield rule, f"brand {told}", cure
-            else:
-                yield rule, told, cure, *clues
+            yield rule, told, f"take {suggestion(colour, ground, least)}, for instance", *clues
 
 
 def _dark(mail: Mail) -> dict[Node, Mapping[str, str]]:
@@ -155,18 +133,3 @@ def _plain(value: str) -> str:
 def _number(value: str) -> float:
     match = re.match(r"\d*\.?\d+", value.replace("bold", "700"))
     return float(match[0]) if match else 0
-
-
-def _channels(colour: str) -> tuple[float, float, float]:
-    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
-    return red, green, blue
-
-
-@lru_cache(maxsize=256)
-def _luminance(colour: str) -> float:
-    """WCAG's relative luminance, from 0 to 1."""
-    linear = [
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4  # noqa: PLR2004 - sRGB
-        for part in _channels(colour)
-    ]
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

@@ -28,21 +28,23 @@ TELLING = re.compile(
 def findings(material: Material, press: Press) -> Iterator[Finding]:
     """The envelopes of all letters."""
     for lesson in material.course.lessons:
-        edition = press.edition(lesson.slug, False)
-        preheader = press.words_of(lesson.slug)["preheader"]
-        place = shown(lesson.path)
-        seen = {"subject": edition.subject, "preheader": preheader}
-        for field, words in seen.items():
-            if match := TELLING.search(words):
-                told = f'{field} says "{match[0]}": {RULES["indiscreet"]}'
-                cure = "say which week it is and what is inside, no more"
-                yield Finding(place, lesson.lines[field], told, cure, "indiscreet")
-        if not SHORTEST <= len(preheader) <= LONGEST:
-            told = f"preheader has {len(preheader)} characters"
+        place, words = shown(lesson.path), press.words_of(lesson.slug)
+        for field in ("subject", "preheader"):
+            cure = "say which week it is and what is inside, no more"
+            yield from telling(place, lesson.lines[field], field, words[field], cure)
+        if not SHORTEST <= (length := len(words["preheader"])) <= LONGEST:
+            told = f"preheader has {length} characters"
             cure = f"keep it between {SHORTEST} and {LONGEST}"
             yield Finding(place, lesson.lines["preheader"], told, cure, "preheader-length")
-    sender = material.clinic.sender
-    for field, words in (("sender.name", sender.name), ("sender.email", sender.email)):
-        if match := TELLING.search(words):
-            told = f'{field} says "{match[0]}": {RULES["indiscreet"]}'
-            yield Finding("clinic.yaml", None, told, "use the clinic's name", "indiscreet")
+    file = material.clinic_file
+    for field in ("name", "email"):
+        words, line = getattr(material.clinic.sender, field), file.line(("sender", field))
+        cure = "use the clinic's name"
+        yield from telling(shown(file.path), line, f"sender.{field}", words, cure)
+
+
+def telling(place: str, line: int | None, field: str, words: str, cure: str) -> Iterator[Finding]:
+    """What some words give away."""
+    if match := TELLING.search(words):
+        told = f'{field} says "{match[0]}": {RULES["indiscreet"]}'
+        yield Finding(place, line, told, cure, "indiscreet")

@@ -4,10 +4,13 @@ import re
 from collections.abc import Iterator
 
 from markdown_it import MarkdownIt
-from markdown_it.token import Token
 
 from scheduler.checks.prose import Block, Text
 from scheduler.findings import Finding
+
+PARSER = MarkdownIt("commonmark")
+Faults = Iterator[tuple[str, str, str]]
+"""Rule, words and cure."""
 
 RULES = {
     "question-heading": "a heading says the point; a question keeps it back",
@@ -33,57 +36,45 @@ def findings(text: Text) -> Iterator[Finding]:
     """The setting of one passage."""
     level = 1
     for block in text.blocks:
-        yield from _characters(text, block)
+        faults = [*_characters(block), *_marks(block)]
         if block.kind in ("title", "heading"):
-            yield from _heading(text, block, level)
+            faults += _heading(block, level)
             level = block.level
-        for token in _inside(block.source):
-            if token.type in ("em_open", "html_inline"):
-                rule = "italics" if token.type == "em_open" else "raw-html"
-                yield text.finding(rule, block.line, f'"{block.text}"', RULES[rule])
-    yield from _links(text)
+        for rule, words, cure in faults:
+            yield text.finding(rule, block.line, words, cure)
 
 
-def _characters(text: Text, block: Block) -> Iterator[Finding]:
+def _characters(block: Block) -> Faults:
     if match := re.search("[‘’“”]", block.text):
-        yield text.finding("curly-quote", block.line, f"{match[0]}", "type ' or \"")
+        yield "curly-quote", f"{match[0]}", "type ' or \""
     for match in CAPITALS.finditer(block.text):
         if match[0] not in NAMES:
-            cure = "write it in small letters"
-            yield text.finding("block-capitals", block.line, f'"{match[0]}"', cure)
+            yield "block-capitals", f'"{match[0]}"', "write it in small letters"
     if "<" in block.text:
-        yield text.finding("raw-html", block.line, f'"{block.text}"', "write Markdown")
+        yield "raw-html", f'"{block.text}"', "write Markdown"
 
 
-def _heading(text: Text, block: Block, level: int) -> Iterator[Finding]:
+def _marks(block: Block) -> Faults:
+    opened = False
+    inline = PARSER.parseInline(block.source)
+    for token in (token for line in inline for token in line.children or ()):
+        if token.type == "em_open":
+            yield "italics", f'"{block.text}"', RULES["italics"]
+        if token.type == "link_open":
+            cure = "name the page in words, or leave it out"
+            yield "foreign-link", f"a link to {token.attrGet('href')}", cure
+        if opened and token.type == "text" and GENERIC.match(token.content.strip()):
+            yield "link-text", f'"{token.content}"', "name the page that it opens"
+        opened = token.type == "link_open" or (opened and token.type != "text")
+
+
+def _heading(block: Block, level: int) -> Faults:
     if block.text.rstrip().endswith("?"):
-        cure = "say the answer in a few words"
-        yield text.finding("question-heading", block.line, f'"{block.text}"', cure)
+        yield "question-heading", f'"{block.text}"', "say the answer in a few words"
     if block.kind == "heading" and (block.level == 1 or block.level > level + 1):
         words = f"a heading of level {block.level} after one of level {level}"
-        yield text.finding("heading-order", block.line, words, "begin with ##, then ###")
+        yield "heading-order", words, "begin with ##, then ###"
     after_first = TITLE_CASE.findall(re.sub(r"^\W*\S+|[:.]\s*\S+", "", block.text))
     if capitals := [word for word in after_first if word not in NAMES]:
         words = f'"{block.text}" has capitals in {", ".join(capitals)}'
-        yield text.finding("sentence-case", block.line, words, "keep them for names")
-
-
-def _links(text: Text) -> Iterator[Finding]:
-    for block in text.blocks:
-        opened = None
-        for token in _inside(block.source):
-            if token.type == "link_open":
-                opened = str(token.attrGet("href"))
-                words = f"a link to {opened}"
-                cure = "name the page in words, or leave it out"
-                yield text.finding("foreign-link", block.line, words, cure)
-            elif opened and token.type == "text":
-                if GENERIC.match(token.content.strip()):
-                    cure = "name the page that it opens"
-                    yield text.finding("link-text", block.line, f'"{token.content}"', cure)
-                opened = None
-
-
-def _inside(source: str) -> Iterator[Token]:
-    for token in MarkdownIt("commonmark").parseInline(source):
-        yield from token.children or ()
+        yield "sentence-case", words, "keep them for names"

@@ -34,6 +34,7 @@ RULES = {
     "link-underline": "a colour alone does not show a link to everybody",
     "tap-target": "a shaking thumb needs 44 px",
     "image-alt": "many see the letter without its images, or not at all",
+    "image-form": "mail programs stretch it, or leave a gap below",
     "remote-content": "whoever serves it learns who opened the letter, and when",
     "title": "it is what a screen reader says first",
     "zoom": "many can read only what they can enlarge",
@@ -89,6 +90,7 @@ Faults = Iterator[tuple[str, ...]]
 class Mail:
     """A letter to be looked at, what it must say, and the sources that it came from."""
 
+    name: str
     subject: str
     preheader: str
     language: str
@@ -97,6 +99,7 @@ class Mail:
     text: str
     octets: bytes
     sources: Sequence[Source]
+    pictures: frozenset[str] = frozenset()
 
     @cached_property
     def page(self) -> Node:
@@ -120,7 +123,11 @@ class Mail:
 
 def mails(material: Material, press: Press) -> Iterator[Mail]:
     """Every letter, without and with a note."""
-    course, frame = material.course, templates(press)
+    course, frame, file = material.course, templates(press), material.clinic_file
+    frame += [
+        Source(shown(file.path), file.lines[place], words)
+        for place, words in material.clinic.owned()
+    ]
     for lesson, noted in product(course.lessons, (False, True)):
         written = [
             Source(shown(passage.path), line, str(getattr(passage, name)))
@@ -131,6 +138,7 @@ def mails(material: Material, press: Press) -> Iterator[Mail]:
         edition = press.edition(lesson.slug, noted)
         letter = fill(edition, SAMPLE)
         yield Mail(
+            name=f"{lesson.slug} with a note" if noted else lesson.slug,
             subject=letter.subject,
             preheader=press.words_of(lesson.slug)["preheader"],
             language=edition.language,
@@ -139,6 +147,7 @@ def mails(material: Material, press: Press) -> Iterator[Mail]:
             text=letter.text,
             octets=serialise(edition, Envelope("0123abcd", "sam@example.org", AT, SAMPLE)),
             sources=(*frame, *written),
+            pictures=frozenset([f"cid:{edition.logo.content_id}"] if edition.logo else []),
         )
 
 
@@ -247,11 +256,15 @@ def _nodes(mail: Mail) -> Faults:
         tag, alt = f"<{node.tag}", node.attributes.get("alt")
         if ACTIVE.fullmatch(node.tag) or any(name.startswith("on") for name in node.attributes):
             yield "active-content", f"{tag}>", "leave it out", tag
-        if node.tag == "img" and (alt is None or FILE_NAME.fullmatch(alt)):
-            cure = 'say in alt what it shows; alt="" if it is only decoration'
+        if node.tag == "img" and (not alt or FILE_NAME.fullmatch(alt)):
+            cure = "say in alt what it shows"
             yield "image-alt", f'{tag} alt="{alt or ""}">', cure, alt or "", "<mj-image", tag
+        form = node.get("width"), node.style.get("display"), node.style.get("height")
+        if node.tag == "img" and (not form[0] or form[1:] != ("block", "auto")):
+            cure = "give it a width, and display:block and height:auto in its style"
+            yield "image-form", f"{tag}>", cure, tag, "<mj-image"
         for name in sorted({"src", "srcset", "background", "poster"} & node.attributes.keys()):
-            if not (address := node.get(name)).startswith("cid:"):
+            if (address := node.get(name)) not in mail.pictures:
                 yield "remote-content", f"{tag} {name}>", "leave it out", address, "<mj-image", tag
     ids = Counter(node.get("id") for node in mail.page.nodes if node.get("id"))
     for name in (name for name, count in ids.items() if count > 1):

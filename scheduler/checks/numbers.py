@@ -31,13 +31,13 @@ def findings(text: Text) -> Iterator[Finding]:
         statistics += [(match, block.line) for match in STATISTIC.finditer(block.text)]
         for sentence in block.sentences:
             figure = FIGURE.search(sentence.text)
-            if figure and not (sentence.cited or text.fixed or OURS.search(sentence.text)):
+            if figure and not (sentence.cites or text.fixed or OURS.search(sentence.text)):
                 words = f'"{sentence.text}" has a figure and no source'
                 yield text.finding("uncited-figure", block.line, words, "add its [@source]")
         if match := NUMBER_WORD.search(block.text):
             yield text.finding("number-word", block.line, f'"{match[0]}"', "write the numeral")
         bare = FREQUENCY.search(block.text)
-        if bare and not any(each.cited or STATISTIC.search(each.text) for each in block.sentences):
+        if bare and not any(each.cites or STATISTIC.search(each.text) for each in block.sentences):
             words = f'"{bare[0]}" stands without a number or a source'
             cure = "say how often, cite who found it, or leave the word out"
             yield text.finding("bare-frequency", block.line, words, cure)

@@ -6,10 +6,10 @@ the title of the box that the list fills.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from markdown_it import MarkdownIt
 
@@ -17,22 +17,22 @@ from scheduler.findings import Finding, shown
 from scheduler.letters.passages import Filler
 from scheduler.letters.tokens import TOKENS
 from scheduler.material import Material
-from scheduler.material.countries import Country
 from scheduler.material.lessons import CITATION, Lesson, Passage
 
+PARSER = MarkdownIt("commonmark", {"html": False})
 WORD = re.compile(r"[A-Za-z0-9&]+(?:['.-][A-Za-z0-9]+)*")
-END = re.compile(r"(?<=[.!?])[\"')\]]*\s+")
-CITED = re.compile(r"([.!?])\s+((?:\[@[^\]]+\]\s*)+)")
+END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')]))\s+")
+CITED = re.compile(r"([.!?][\"')]?)\s+((?:\[@[^\]]+\]\s*)+)")
 Kind = Literal["title", "heading", "paragraph", "item"]
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence as it is read, its lead-in in front; `cited` when a source stands behind it."""
+    """One sentence as it is read, its lead-in in front, and the keys of what it `cites`."""
 
     text: str
     line: int
-    cited: bool
+    cites: tuple[str, ...]
     lead: str = ""
 
     @cached_property
@@ -64,8 +64,7 @@ class Block:
         for part in _sentences(self.source):
             text = CITATION.sub("", part).strip()
             lead = f"{self.lead} " if self.lead and not found else ""
-            cited = CITATION.search(part) is not None
-            found.append(Sentence(lead + text, self.line, cited, lead))
+            found.append(Sentence(lead + text, self.line, tuple(CITATION.findall(part)), lead))
         return found
 
     @cached_property
@@ -93,27 +92,24 @@ class Text:
         return Finding(shown(self.passage.path), line, words, cure, rule)
 
 
-def texts(material: Material, country: Country | None = None) -> list[Text]:
-    """Every passage, with the words of the clinic's country or of another one."""
-    return [
-        _text(passage, material, country or material.country)
-        for passage in material.course.passages()
-    ]
+def texts(material: Material, **names: Any) -> list[Text]:
+    """Every passage, with the words of the clinic's country; `names` stand for plain words."""
+    return [_text(passage, material, names) for passage in material.course.passages()]
 
 
-def _text(passage: Passage, material: Material, country: Country) -> Text:
+def _text(passage: Passage, material: Material, names: Mapping[str, Any]) -> Text:
     lesson = passage if isinstance(passage, Lesson) else None
-    fill = Filler(
-        {
-            "clinic": {"name": "Our clinic", "phone": "our number", "address": "our address"},
-            "country": country.model_dump(),
-            "profession": country.profession,
-            "doctor": country.doctor,
-            "week": lesson.week if lesson else 1,
-            "weeks": material.course.weeks,
-            **dict.fromkeys(TOKENS, "word"),
-        }
-    )
+    country = material.country
+    plain = {
+        "clinic": {"name": "Our clinic", "phone": "our number", "address": "our address"},
+        "country": country.model_dump(),
+        "profession": country.profession,
+        "doctor": country.doctor,
+        "week": lesson.week if lesson else 1,
+        "weeks": material.course.weeks,
+        **dict.fromkeys(TOKENS, "word"),
+    }
+    fill = Filler({**plain, **names})
     title = fill.line(passage, "title")
     blocks = [Block("title", title, passage.lines["title"], level=1)]
     blocks += _blocks(fill.line(passage, "body"), passage.lines["body"], title)
@@ -126,7 +122,7 @@ def _blocks(markdown: str, first_line: int, title: str) -> Iterator[Block]:
     """The blocks of some Markdown; `after` numbers the list that an item belongs to."""
     kind: Kind = "paragraph"
     depth, level, lists, before = 0, 0, 0, title
-    for token in MarkdownIt("commonmark", {"html": False}).parse(markdown):
+    for token in PARSER.parse(markdown):
         match token.type:
             case "bullet_list_open" | "ordered_list_open":
                 depth, lists = depth + 1, lists + 1
@@ -138,13 +134,13 @@ def _blocks(markdown: str, first_line: int, title: str) -> Iterator[Block]:
                 kind, level = "paragraph", 0
             case "inline":
                 line = first_line + (token.map[0] if token.map else 0)
-                block = Block("item" if depth else kind, token.content, line, level=level)
                 if depth:
                     lead = before if before.endswith(":") else ""
-                    block = replace(block, lead=lead, after=lists)
+                    yield Block("item", token.content, line, lead, level, lists)
                 else:
+                    block = Block(kind, token.content, line, level=level)
                     before = block.sentences[-1].text if block.sentences else ""
-                yield block
+                    yield block
 
 
 def _sentences(source: str) -> list[str]:

@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from email import message_from_bytes
 
 from scheduler.findings import Finding, NotDone
@@ -24,21 +24,25 @@ def findings(letters: Mapping[str, bytes]) -> Iterator[Finding]:
     program = shutil.which("spamassassin")
     if program is None:
         raise NotDone("SpamAssassin is needed for this: install your system's package spamassassin")
-    for name, score, tests in _scores(program, letters):
-        if score > MOST:
-            words = f"scores {score:g} with SpamAssassin ({tests})"
-            yield Finding(name, None, words, f"{MOST:g} at most", "spam")
+    names = list(letters)
+    for number, letter in _marked(program, letters.values()):
+        status = STATUS.search(str(message_from_bytes(letter)["X-Spam-Status"]))
+        if status is None:
+            raise NotDone("SpamAssassin's answer has no score: try spamassassin --lint")
+        if (score := float(status[1])) > MOST:
+            words = f"scores {score:g} with SpamAssassin ({''.join(status[2].split())})"
+            yield Finding(names[number], None, words, f"{MOST:g} at most", "spam")
 
 
-def _scores(program: str, letters: Mapping[str, bytes]) -> Iterator[tuple[str, float, str]]:
+def _marked(program: str, letters: Collection[bytes]) -> Iterator[tuple[int, bytes]]:
     """All letters in one run, as a mailbox (RFC 4155), since starting it takes two seconds.
 
     They come back in any order; the number in a mailbox's "From" line says which is which.
     """
-    names = list(letters)
     box = b"".join(
-        b"From letter-%d Mon Nov 23 00:00:00 2026\n%s\n" % (number, _quoted(letter))
-        for number, letter in enumerate(letters.values())
+        b"From letter-%d Mon Nov 23 00:00:00 2026\n%s\n"
+        % (number, re.sub(rb"(?m)^From ", b">From ", letter.replace(b"\r\n", b"\n")))
+        for number, letter in enumerate(letters)
     )
     command = [program, "--local", "--mbox"]
     try:
@@ -46,15 +50,6 @@ def _scores(program: str, letters: Mapping[str, bytes]) -> Iterator[tuple[str, f
     except (subprocess.SubprocessError, OSError):
         raise NotDone("SpamAssassin does not answer: try spamassassin --lint") from None
     _, *marked = re.split(rb"(?m)^From letter-(\d+) .*\n", done.stdout)
-    if len(marked) != 2 * len(names):
+    if len(marked) != 2 * len(letters):
         raise NotDone("SpamAssassin's answer is not whole: try spamassassin --lint")
-    for number, letter in zip(marked[::2], marked[1::2], strict=True):
-        status = STATUS.search(str(message_from_bytes(letter)["X-Spam-Status"]))
-        if status is None:
-            raise NotDone("SpamAssassin's answer has no score: try spamassassin --lint")
-        yield names[int(number)], float(status[1]), re.sub(r"\s+", "", status[2])
-
-
-def _quoted(letter: bytes) -> bytes:
-    """A letter as a mailbox holds it."""
-    return re.sub(rb"(?m)^From ", b">From ", letter.replace(b"\r\n", b"\n"))
+    return zip(map(int, marked[::2]), marked[1::2], strict=True)

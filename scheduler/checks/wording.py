@@ -1,15 +1,16 @@
 """Words that a letter does not use, and what it says instead.
 
-Each rule is a pattern over a block's words. A rule with `unless` lets the block pass when that
-other pattern fits as well.
+Each rule is a pattern over a block's words; some count only beside another pattern.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
+from scheduler.checks.envelope import telling
 from scheduler.checks.prose import Block, Text
 from scheduler.findings import Finding, shown
+from scheduler.material import Material
 
 RULES = {
     "hard-word": "a patient would not say it across a table",
@@ -26,40 +27,39 @@ RULES = {
 }
 
 INSTEAD = {
-    "urinate": "pee",
-    "urinating": "peeing",
-    "back passage": "bottom",
-    "stool": "poo",
-    "stools": "poo",
-    "bowel movement": "poo",
-    "bowel movements": "poo",
-    "fever": "a high temperature",
-    "medication": "medicine",
-    "medications": "medicines",
-    "drug": "medicine",
-    "drugs": "medicines",
-    "acute": "new",
-    "chronic": "long-lasting",
-    "clinician": "{{ profession }}",
-    "clinicians": "{{ profession }}s",
-    "triage": "sort out",
-    "suffering from": "have",
-    "suffer from": "have",
-    "sufferer": "person with",
-    "sufferers": "people with",
-    "elderly": "older",
-    "e.g.": "for example",
-    "i.e.": "that is",
-    "occur": "happen",
-    "occurs": "happens",
-    "occurred": "happened",
-    "risk factor": "what makes it more likely",
-    "risk factors": "what makes it more likely",
+    word: instead
+    for instead, words in {
+        "pee": ("urinate",),
+        "peeing": ("urinating",),
+        "bottom": ("back passage",),
+        "poo": ("stool", "stools", "bowel movement", "bowel movements"),
+        "a high temperature": ("fever",),
+        "medicine": ("medication", "drug"),
+        "medicines": ("medications", "drugs"),
+        "new": ("acute",),
+        "long-lasting": ("chronic",),
+        "{{ profession }}": ("clinician",),
+        "{{ profession }}s": ("clinicians",),
+        "sort out": ("triage",),
+        "have": ("suffering from", "suffer from"),
+        "person with": ("sufferer",),
+        "people with": ("sufferers",),
+        "older": ("elderly",),
+        "for example": ("e.g.",),
+        "that is": ("i.e.",),
+        "happen": ("occur",),
+        "happens": ("occurs",),
+        "happened": ("occurred",),
+        "what makes it more likely": ("risk factor", "risk factors"),
+    }.items()
+    for word in words
 }
+CLICK = r"\b(?:click|tap) (?:here|below)\b"
+PAIN = r"\b(?:pain|hurts?|aches?)\b"
 FRIGHTENING = (
-    r"degenerati(?:on|ve)|wear and tear|damaged?|damaging|crush(?:ed|ing)?|trapped|pinched|"
+    r"\b(?:degenerati(?:on|ve)|wear and tear|damaged?|damaging|crush(?:ed|ing)?|trapped|pinched|"
     r"herniat(?:ion|ed)|ruptured?|crumbling|out of place|unstable|permanent(?:ly)?|paraly[sz]ed|"
-    r"slipped discs?"
+    r"slipped discs?)\b"
 )
 WARNING = r"\b(numb\w*|weak(?:ness|er)?|bladder|bowels?|pee\w*|poo\w*)\b"
 REASSURING = (
@@ -68,51 +68,29 @@ REASSURING = (
     r"perfectly normal|will pass|nothing is wrong)\b"
 )
 MARKETING = (
-    r"book (?:now|online|today|your|an? )|special offer|our offers?|discounts?|vouchers?|"
-    r"prices?|free (?:trial|session|assessment)|buy|shop|review us|leave (?:us )?a review|"
-    r"[£$€]\s?\d+"
+    r"(?:\b|(?<=\s))(?:book (?:now|online|today|your|an? )|special offer|our offers?|discounts?|"
+    r"vouchers?|prices?|free (?:trial|session|assessment)|buy|shop|review us|"
+    r"leave (?:us )?a review|[£$€]\s?\d+)"
 )
 BLAME = (
-    r"if you (?:had|do (?:this|it|them) (?:right|properly|correctly)|try hard(?: enough)?)|"
-    r"the right approach|with the right (?:advice|attitude)|you should have|fail(?:ed)? to"
+    r"\b(?:if you (?:had|do (?:this|it|them) (?:right|properly|correctly)|try hard(?: enough)?)|"
+    r"the right approach|with the right (?:advice|attitude)|you should have|fail(?:ed)? to)\b"
 )
-
-
-@dataclass(frozen=True)
-class Ban:
-    """A rule: what must not stand, what it must not stand beside, and what to do."""
-
-    rule: str
-    pattern: re.Pattern[str]
-    cure: str
-    beside: re.Pattern[str] | None = None
-
-
-def _ban(rule: str, pattern: str, cure: str, beside: str = "") -> Ban:
-    flags = re.IGNORECASE
-    return Ban(
-        rule, re.compile(pattern, flags), cure, re.compile(beside, flags) if beside else None
+BANS = [
+    (rule, re.compile(pattern, re.IGNORECASE), re.compile(beside, re.IGNORECASE), cure)
+    for rule, pattern, beside, cure in (
+        ("contraction", r"\b\w+n[’']t\b", "", "write not in full"),
+        ("click-here", CLICK, "", "name the page that the link opens"),
+        ("percent", r"\d+\s?%|\bper ?cent\b", "", "write 87 in 100"),
+        ("range-dash", r"\d\s?[–—-]\s?\d", "", "write 6 to 8"),
+        ("frightening", FRIGHTENING, "", "say what is there in calm words, or leave it out"),
+        ("belittling", r"\b(?:just|only|simply)\b", PAIN, "leave the word out"),
+        ("blame", BLAME, "", "say what can help, without a condition"),
+        ("reassurance", REASSURING, WARNING, "move the comfort to a paragraph of its own"),
+        ("marketing", MARKETING, "", "leave it out"),
     )
-
-
-BANS = (
-    _ban("contraction", r"\b\w+n[’']t\b", "write not in full"),
-    _ban("click-here", r"\b(?:click|tap) (?:here|below)\b", "name the page that the link opens"),
-    _ban("percent", r"\d+\s?%|\bper ?cent\b", "write 87 in 100"),
-    _ban("range-dash", r"\d\s?[–—-]\s?\d", "write 6 to 8"),
-    _ban(
-        "frightening", rf"\b(?:{FRIGHTENING})\b", "say what is there in calm words, or leave it out"
-    ),
-    _ban(
-        "belittling",
-        r"\b(?:just|only|simply)\b",
-        "leave the word out",
-        r"\b(?:pain|hurts?|aches?)\b",
-    ),
-    _ban("blame", rf"\b(?:{BLAME})\b", "say what can help, without a condition"),
-    _ban("reassurance", REASSURING, "move the comfort to a paragraph of its own", WARNING),
-    _ban("marketing", rf"(?:\b|(?<=\s))(?:{MARKETING})", "leave it out"),
-)
+]
+"""Rule, what must not stand, what it must not stand beside, and what to do."""
 HARD = re.compile(
     rf"(?<!\w)({'|'.join(map(re.escape, sorted(INSTEAD, key=len, reverse=True)))})(?!\w)",
     re.IGNORECASE,
@@ -128,11 +106,24 @@ def findings(text: Text) -> Iterator[Finding]:
         for match in HARD.finditer(words):
             cure = f"say {INSTEAD[match[0].casefold()]}"
             yield _finding(text, block, "hard-word", match[0], cure)
-        for ban in BANS:
-            searched = _corrected(words) if ban.rule == "frightening" else words
-            found = ban.pattern.search(searched)
-            if found and (ban.beside is None or ban.beside.search(words)):
-                yield _finding(text, block, ban.rule, found[0].strip(), ban.cure)
+        for rule, banned, beside, cure in BANS:
+            searched = _corrected(words) if rule == "frightening" else words
+            if (found := banned.search(searched)) and beside.search(words):
+                yield _finding(text, block, rule, found[0].strip(), cure)
+
+
+def frame_findings(material: Material) -> Iterator[Finding]:
+    """The same for the frame's words, which the clinic may own; these name no condition at all.
+
+    A mail program may show them beside the subject, the words for a logo first of all.
+    """
+    for place, words in material.clinic.owned():
+        line = material.clinic_file.lines[place]
+        passage = replace(material.course.emergency, path=material.clinic_file.path)
+        text = Text(passage, (Block("paragraph", words, line),), fixed=True)
+        yield from findings(text)
+        cure = "leave it to the lesson"
+        yield from telling(shown(passage.path), line, ".".join(place), words, cure)
 
 
 def repeated(everything: Sequence[Text]) -> Iterator[Finding]:

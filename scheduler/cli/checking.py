@@ -8,12 +8,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from scheduler import checks
-from scheduler.checks import browser, reading, review, spam
+from scheduler.checks import browser, markup, reading, review, spam
 from scheduler.checks.prose import Text, texts
 from scheduler.cli.desk import Desk, json_option, print_json
 from scheduler.cli.people import console
-from scheduler.cli.specimen import SOMEBODY, WITH_A_NOTE, specimens
 from scheduler.findings import Finding
+from scheduler.material.lessons import Lesson
 
 
 @click.command()
@@ -32,9 +32,7 @@ def check(*, as_table: bool, in_browser: bool, as_spam: bool, github: bool, as_j
     people = len(desk.roster(today).entries) if desk.settings.subscribers.exists() else 0
     done = checks.check(material, desk.press, today)
     if in_browser or as_spam:
-        letters = {each.name: each for each in specimens(desk, SOMEBODY, now)}
-        noted = specimens(desk, WITH_A_NOTE, now)
-        letters |= {f"{each.name} with a note": each for each in noted}
+        letters = {mail.name: mail for mail in markup.mails(material, desk.press)}
     if in_browser:
         done.findings.extend(browser.findings({name: each.html for name, each in letters.items()}))
     if as_spam:
@@ -48,15 +46,10 @@ def check(*, as_table: bool, in_browser: bool, as_spam: bool, github: bool, as_j
         "editions": len(editions),
         "people": people,
     }
+    notices = review.notices(material, today)
     if as_json:
-        print_json(
-            {
-                "checked": checked,
-                "findings": [asdict(finding) for finding in done.findings],
-                "allowed": [asdict(finding) for finding in done.allowed],
-                "notices": review.notices(material, today),
-            }
-        )
+        told = {"checked": checked, **asdict(done), "notices": notices}
+        print_json(told)
     else:
         if as_table:
             _print_reading(texts(material))
@@ -64,7 +57,7 @@ def check(*, as_table: bool, in_browser: bool, as_spam: bool, github: bool, as_j
             click.echo(_annotation(finding) if github else f"{finding} [{finding.rule}]")
         for finding in done.allowed:
             click.echo(f"allowed: {finding} [{finding.rule}]")
-        for notice in review.notices(material, today):
+        for notice in notices:
             click.echo(f"notice: {notice}")
         counts = ", ".join(f"{number} {what}" for what, number in checked.items())
         click.echo(f"checked {counts}: {len(done.findings) or 'no'} findings")
@@ -82,14 +75,11 @@ def _annotation(finding: Finding) -> str:
 def _print_reading(everything: list[Text]) -> None:
     """How hard each passage is, and its longest sentence."""
     table = Table("text", "words", "grade", "longest", "its longest sentence", box=None)
-    for each in map(reading.score, everything):
-        table.add_row(
-            each.name,
-            str(each.words),
-            f"{each.grade:.1f}",
-            str(each.longest),
-            escape(each.hardest.text) if each.hardest else "",
-        )
+    for text in everything:
+        longest = max(text.sentences, key=lambda each: len(each.words))
+        grade, words = f"{reading.grade(text.sentences):.1f}", f"{len(longest.words)}"
+        name = text.passage.slug if isinstance(text.passage, Lesson) else text.passage.path.stem
+        table.add_row(name, f"{reading.length(text)}", grade, words, escape(longest.text))
     console().print(table)
     lessons = [sentence for each in everything if not each.fixed for sentence in each.sentences]
     worst = sorted(lessons, key=lambda sentence: reading.grade([sentence]), reverse=True)[:5]

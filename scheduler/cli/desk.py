@@ -2,22 +2,26 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cached_property
+from getpass import getuser
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import click
 
 from scheduler.delivery.round import Round
 from scheduler.findings import closest, wrong
+from scheduler.keys import Keys
 from scheduler.ledger.database import Database
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
 from scheduler.letters.editions import Press
 from scheduler.material import Material, read_material
-from scheduler.material.fields import FIRST_YEAR, LAST_YEAR
+from scheduler.material.fields import FIRST_YEAR, LAST_YEAR, parse_date
+from scheduler.material.yamlfile import Unusable
 from scheduler.plan.rules import PlannedLetter
 from scheduler.roster.entries import Roster, read_roster
 from scheduler.roster.merge import merge
@@ -44,6 +48,28 @@ class Instant(click.ParamType[datetime]):
         if not FIRST_YEAR <= moment.year <= LAST_YEAR:
             self.fail(f'"{value}" is too far away', param, ctx)
         return moment.astimezone(UTC)
+
+
+class Parsed(click.ParamType[Any]):
+    """A value that is written as in our files, with the same check and cure."""
+
+    def __init__(self, name: str, parse: Callable[[Any], Any]) -> None:
+        self.name, self.parse = name, parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, and say the cure."""
+        try:
+            return self.parse(value)
+        except Unusable as error:
+            self.fail(f"{error}; {error.cure}", param, ctx)
+
+
+DATE = Parsed("YYYY-MM-DD", parse_date)
+
+
+def me() -> str:
+    """Who types, for the audit."""
+    return f"terminal ({getuser()})"
 
 
 now_option = click.option(
@@ -92,13 +118,12 @@ class Desk:
     @cached_property
     def round(self) -> Round:
         """The round, with a ledger whose dates are up to date."""
-        return Round(self.database, self.planner, self.press, self.settings.url)
+        return Round(self.database, self.planner, self.press, self.keys)
 
-    def reread(self) -> Self:
-        """Forget the material, so that it is read again; the database stays open."""
-        for part in ("material", "planner", "press", "round"):
-            self.__dict__.pop(part, None)
-        return self
+    @cached_property
+    def keys(self) -> Keys:
+        """What stop links and marks are made with."""
+        return Keys(self.settings.secrets, self.settings.url)
 
     def roster(self, today: date) -> Roster:
         """The roster file; nobody in it may have agreed later than `today`."""
@@ -110,7 +135,6 @@ class Desk:
 
     def enrolled(self, now: datetime) -> list[tuple[Person, list[PlannedLetter]]]:
         """Everybody enrolled, with their letters."""
-        self.planner.refresh(self.database, now)
         with self.database.read() as db:
             return self.planner.timelines(db, now)
 
@@ -120,8 +144,8 @@ class Desk:
         if not self.settings.subscribers.exists():
             return timelines
         with self.database.read() as db:
-            new = merge(db, self.roster(date.max), now).new
-        return timelines + [(person, self.planner.plan(person, {}, now)) for person, _ in new]
+            new = [change.person for change in merge(db, self.roster(date.max), self.keys, now).new]
+        return timelines + [(person, self.planner.plan(person, {}, now)) for person in new]
 
     def timeline(self, who: str, now: datetime) -> tuple[Person, list[PlannedLetter]]:
         """Somebody by id, with their letters; the file is only read for who is not enrolled.

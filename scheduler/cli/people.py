@@ -1,56 +1,41 @@
-"""enrol, roster and plan: for whoever looks after the people."""
+"""roster, plan, impact and audit: what is known about the people, with the reasons."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import asdict
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scheduler.cli.desk import Desk, json_option, now_option, print_json
+from scheduler.cli.desk import DATE, Desk, json_option, now_option, print_json
+from scheduler.delivery.behind import Heartbeat, behind
+from scheduler.findings import closest, shown, wrong
+from scheduler.ledger import people
+from scheduler.ledger.changes import trail
+from scheduler.ledger.impact import impact as impact_of
 from scheduler.ledger.people import Person
 from scheduler.material import Material
 from scheduler.plan.reasons import on
 from scheduler.plan.rules import PlannedLetter, next_letter
-from scheduler.roster.merge import apply, merge
+from scheduler.roster.entries import entry_of, written
+
+Timelines = Iterable[tuple[Person, list[PlannedLetter]]]
 
 
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--dry-run", is_flag=True, help="Say what would change and change nothing.")
-@now_option
-def enrol(file: Path | None, now: datetime, *, dry_run: bool) -> None:
-    """Enrol the people of FILE (subscribers.yaml) and apply what the file changes: all or nothing.
-
-    Nobody is removed, and what staff changed since the file was last applied stays.
-    """
-    desk = Desk(subscribers=file)
-    roster = desk.roster(desk.today(now))
-    desk.planner.refresh(desk.database, now)
-    with desk.database.write() as db:
-        changes = merge(db, roster, now)
-        if not dry_run:
-            apply(db, changes, desk.planner, now)
-    for person, _ in changes.new:
-        click.echo(f"new      {person.id}  {_first(desk, person, now)}")
-    for person, _, fields in changes.changed:
-        click.echo(f"changed  {person.id}  {', '.join(fields)}")
-    numbers = (
-        f"{len(changes.new)} new, {len(changes.changed)} changed, {len(changes.same)} unchanged"
-    )
-    click.echo(f"{numbers}{' (nothing was applied)' if dry_run else ''}")
-
-
-@click.command()
+@click.group(invoke_without_command=True)
 @json_option
 @now_option
-def roster(now: datetime, *, as_json: bool) -> None:
+@click.pass_context
+def roster(context: click.Context, now: datetime, *, as_json: bool) -> None:
     """List the people who are enrolled, with their next letter."""
-    desk = Desk()
-    timelines = desk.enrolled(now)
+    if context.invoked_subcommand:
+        return
+    timelines = Desk().enrolled(now)
     if as_json:
         print_json([_summary(person, letters) for person, letters in timelines])
         return
@@ -58,26 +43,120 @@ def roster(now: datetime, *, as_json: bool) -> None:
     for person, letters in timelines:
         row = _summary(person, letters)
         following = next_letter(letters)
-        when = _when(following) if following else _standing(letters)
-        table.add_row(person.id, escape(person.name), row["status"], f"{row['sent']}", when)
+        next_words = when(following) if following else _standing(letters)
+        table.add_row(person.id, escape(person.name), row["status"], f"{row['sent']}", next_words)
     console().print(table)
+
+
+@roster.command()
+@click.option("--to", "file", type=click.Path(path_type=Path), help="A new file; else printed.")
+def export(file: Path | None) -> None:
+    """Write the roster as it stands in the database; to enrol it changes nothing."""
+    desk = Desk()
+    with desk.database.read() as db:
+        text = written(entry_of(person) for person in people.everyone(db))
+    if file is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        with file.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except OSError as error:
+        reason = (error.strerror or "cannot be written").lower()
+        raise wrong(file, None, reason, "name a file that is not there yet") from None
+    click.echo(f"wrote {shown(file)}")
 
 
 @click.command()
 @click.argument("who", metavar="[ID]", required=False)
+@click.option("--why", "lesson", help="One letter of ID, with the whole chain of its reasons.")
+@click.option("--on", "day", type=DATE, help="The post of one day, at the clinic.")
+@click.option("--behind", "late", is_flag=True, help="Whose letter should have gone, and why not.")
 @json_option
 @now_option
-def plan(who: str | None, now: datetime, *, as_json: bool) -> None:
+def plan(
+    who: str | None,
+    lesson: str | None,
+    day: date | None,
+    now: datetime,
+    *,
+    late: bool,
+    as_json: bool,
+) -> None:
     """Print the dates of a person's letters with the reasons, or everybody's.
 
     People of the roster file who are not enrolled yet are planned as if they were enrolled now.
     """
     desk = Desk()
+    if late:
+        _print_behind(desk, now, as_json=as_json)
+        return
+    if lesson and not who:
+        raise click.UsageError("--why LESSON needs an ID")
     timelines = [desk.timeline(who, now)] if who else desk.timelines(now)
+    if lesson:
+        timelines = [(person, [_only(letters, lesson)]) for person, letters in timelines]
+    if day:
+        timelines = _post(timelines, day, desk.material.clinic.timezone)
     if as_json:
         print_json([planned(person, letters) for person, letters in timelines])
+    elif lesson:
+        click.echo(chain(timelines[0][1][0]))
+    elif day:
+        _print_post(timelines, desk.material)
+    else:
+        print_timelines(timelines, desk.material)
+
+
+@click.command()
+@json_option
+@now_option
+def impact(now: datetime, *, as_json: bool) -> None:
+    """Say what the course on disk would change for the people inside, before it is used.
+
+    The service, send and enrol use it from then on.
+    """
+    desk = Desk()
+    with desk.database.read() as db:
+        found = impact_of(db, desk.material, now)
+    if as_json:
+        print_json(asdict(found))
         return
-    print_timelines(timelines, desk.material)
+    table = Table("lesson", "edit", "before it", "at it", "past it", "", box=None, pad_edge=False)
+    for each in found.effects:
+        instead = "; ".join(f"{number} get {words}" for words, number in each.instead.items())
+        numbers = (str(number) for number in (each.before, each.waiting, each.past))
+        table.add_row(each.lesson, each.edit, *numbers, instead)
+    if found.effects:
+        console().print(table)
+    else:
+        click.echo("no lesson was put in, taken out, moved or renamed")
+    changes = (
+        f"{found.letters} dates of {found.moved} of them change"
+        if found.moved
+        else "no date changes"
+    )
+    click.echo(f"{found.people} people are inside; {changes}")
+
+
+@click.command()
+@click.argument("who", metavar="[ID]", required=False)
+@click.option("--last", "most", default=50, show_default=True, help="So many, the newest last.")
+@json_option
+def audit(who: str | None, most: int, *, as_json: bool) -> None:
+    """List who changed what and when, of one person or of all."""
+    desk = Desk()
+    with desk.database.read() as db:
+        if who and people.find(db, who) is None:
+            raise wrong("ID", None, f'nobody has the id "{who}"', "see physiopost roster")
+        lines = trail(db, who, most)
+    if as_json:
+        print_json([asdict(line) | {"at": line.at.isoformat()} for line in lines])
+        return
+    for line in lines:
+        imported = f" ({line.batch})" if line.batch else ""
+        told = f"{line.who}  {line.action}: {line.words}"
+        click.echo(f"{line.at:%Y-%m-%d %H:%M}Z  {line.by}  {told}{imported}")
 
 
 def planned(person: Person, letters: Iterable[PlannedLetter]) -> dict[str, object]:
@@ -99,9 +178,13 @@ def planned(person: Person, letters: Iterable[PlannedLetter]) -> dict[str, objec
     }
 
 
-def print_timelines(
-    timelines: Iterable[tuple[Person, list[PlannedLetter]]], material: Material
-) -> None:
+def chain(letter: PlannedLetter) -> str:
+    """Why one letter has its date, step by step."""
+    ends = f"{'goes' if letter.state == 'planned' else letter.state} {when(letter)}".strip()
+    return f"week {letter.week}: " + "\n  ".join(dict.fromkeys([*letter.reasons, ends]))
+
+
+def print_timelines(timelines: Timelines, material: Material) -> None:
     """Everybody's letters as tables: who, what, when, why."""
     out = console()
     for person, letters in timelines:
@@ -112,7 +195,7 @@ def print_timelines(
             title = material.course.by_slug[letter.lesson].title
             why = escape("; ".join(letter.reasons))
             words = f"{escape(title)}\n[dim]{why}[/dim]"
-            table.add_row(str(letter.week), letter.state, _when(letter), words)
+            table.add_row(str(letter.week), letter.state, when(letter), words)
         out.print(table)
 
 
@@ -121,15 +204,62 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=False)
 
 
-def _when(letter: PlannedLetter) -> str:
+def when(letter: PlannedLetter) -> str:
+    """`Tue 24 Nov 2026 09:30 GMT`; nothing for a letter without a date."""
     if letter.local is None:
         return ""
     return f"{on(letter.local.date())} {letter.local:%Y %H:%M %Z}"
 
 
-def _first(desk: Desk, person: Person, now: datetime) -> str:
-    letter = next_letter(desk.planner.plan(person, {}, now))
-    return f"first letter {_when(letter)}" if letter else person.status
+def first_letter(desk: Desk, person: Person, now: datetime) -> str:
+    """When somebody new gets the first letter, in words."""
+    letter = desk.planner.coming(person, {}, now)
+    return f"first letter {when(letter) or letter.state}" if letter else person.status
+
+
+def _only(letters: Iterable[PlannedLetter], lesson: str) -> PlannedLetter:
+    by_slug = {letter.lesson: letter for letter in letters}
+    if lesson not in by_slug:
+        cure = closest(lesson, by_slug, "known are " + ", ".join(by_slug))
+        raise wrong("--why", None, f'"{lesson}" is not a lesson', cure)
+    return by_slug[lesson]
+
+
+def _post(
+    timelines: Timelines, day: date, zone: ZoneInfo
+) -> list[tuple[Person, list[PlannedLetter]]]:
+    """What goes or went on one day of the clinic's, of those who have something on it."""
+    found = [
+        (person, [each for each in letters if each.utc and each.utc.astimezone(zone).date() == day])
+        for person, letters in timelines
+    ]
+    return [(person, letters) for person, letters in found if letters]
+
+
+def _print_post(timelines: Timelines, material: Material) -> None:
+    post = [(letter.utc, person, letter) for person, letters in timelines for letter in letters]
+    table = Table("when", "id", "name", "state", "letter", box=None, pad_edge=False)
+    for _, person, letter in sorted(post, key=lambda row: (row[0] is None, row[0], row[1].id)):
+        title = material.course.by_slug[letter.lesson].title
+        table.add_row(when(letter), person.id, escape(person.name), letter.state, escape(title))
+    console().print(table)
+    click.echo(f"{len(post)} letters")
+
+
+def _print_behind(desk: Desk, now: datetime, *, as_json: bool) -> None:
+    """Whose letter should have gone; exit 1 if there is any."""
+    barred = desk.round.barred(now) if desk.settings.channel != "folder" else {}
+    with desk.database.read() as db:
+        last = Heartbeat.last(db)
+    found = behind(desk.enrolled(now), barred, last, now)
+    if as_json:
+        print_json([asdict(each) | {"since": each.since.isoformat()} for each in found])
+    else:
+        for each in found:
+            click.echo(f"{each.id}  {each.lesson}  since {on(each.since)}: {each.why}")
+        click.echo(f"{len(found)} behind" if found else "nobody is behind")
+    if found:
+        raise click.exceptions.Exit(1)
 
 
 def _standing(letters: Iterable[PlannedLetter]) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 import click
 
 from scheduler.cli.desk import Desk, json_option, now_option, print_json
+from scheduler.delivery.behind import Heartbeat
 from scheduler.delivery.channels import Channel, open_channel
 from scheduler.delivery.gallery import gallery_page, write_gallery
 from scheduler.delivery.round import Report
@@ -114,6 +115,8 @@ def one_round(desk: Desk, channel: Channel, now: datetime) -> Report:
     """One round at `now`, and for the folder channel the pages to leaf through."""
     desk.planner.refresh(desk.database, now)
     report = desk.round.run(channel, lambda: now)
+    with desk.database.write() as db:
+        Heartbeat(now, report.down).keep(db)
     if channel.name == "folder" and report.letters["accepted"]:
         settings, clinic = desk.settings, desk.material.clinic
         write_gallery(settings.outbox, settings.templates, clinic.timezone)

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,12 +49,16 @@ def sign(what: str, name: str, registration: str, day: str | None, *, yes: bool)
     """
     desk = Desk()
     folder, material = desk.settings.course, desk.material
-    today = datetime.now(UTC).astimezone(material.clinic.timezone).date()
+    today = desk.today(datetime.now(UTC))
     things = _things(what, material)
     by = _checked("--name", lambda: filled(clean(name)))
     number = _checked("--registration", lambda: parse_registration(registration))
-    on = _checked("--on", lambda: _not_to_come(parse_date(day), today)) if day else today
-    _writable(folder)
+    on = _checked("--on", lambda: parse_date(day)) if day else today
+    if on > today:
+        raise wrong("--on", None, f"{on} is still to come", "write the day on which it was read")
+    if folder.resolve().is_relative_to(PACKAGE):  # an update would undo the signature
+        cure = "copy it, set PHYSIOPOST_COURSE to the copy, and sign that"
+        raise wrong(folder, None, "is part of the installed program and stays unsigned", cure)
     for each in things:
         click.echo(_described(material, each))
     if not (yes or _confirmed(material, by, number)):
@@ -73,7 +77,7 @@ def sign(what: str, name: str, registration: str, day: str | None, *, yes: bool)
     path = folder / FILE
     _write(path, signed(path, read_text(path) if path.exists() else "", new))
     click.echo(f"signed by {by} ({number}) on {on}, in {shown(path)}")
-    stands = standing(desk.reread().material, today).values()
+    stands = standing(Desk().material, today).values()
     if left := [each.what for each in stands if each.state in ("unsigned", "void")]:
         click.echo(f"not signed yet: {', '.join(left)}")
     for late in (each for each in stands if each.state == "past review"):
@@ -97,27 +101,13 @@ def _checked(option: str, check: Callable[[], Value]) -> Value:
         raise wrong(option, None, str(error), error.cure) from None
 
 
-def _not_to_come(day: date, today: date) -> date:
-    if day > today:
-        raise Unusable(f"{day} is still to come", "write the day on which it was read")
-    return day
-
-
-def _writable(folder: Path) -> None:
-    """Refuse the course that came with the program: an update would undo the signature."""
-    if folder.resolve().is_relative_to(PACKAGE):
-        cure = "copy it, set PHYSIOPOST_COURSE to the copy, and sign that"
-        raise wrong(folder, None, "is part of the installed program and stays unsigned", cure)
-
-
 def _described(material: Material, what: str) -> str:
     """What is signed: its name, heading, length and files."""
     read = passages(material, what)
     words = sum(len(CITATION.sub("", passage.body).split()) for passage in read)
     files = ", ".join(shown(passage.path) for passage in read)
-    title = read[0].title
-    if what == BLOCKS:
-        title = f"the two warning boxes, with the numbers of {material.country.name}"
+    boxes = f"the two warning boxes, with the numbers of {material.country.name}"
+    title = boxes if what == BLOCKS else read[0].title
     return f"{what}  {title}  {words} words  {files}"
 
 

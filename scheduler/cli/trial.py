@@ -1,25 +1,49 @@
-"""simulate and demo: the whole course in seconds, nothing real touched."""
+"""simulate and demo: the whole service in seconds, nothing real touched."""
 
-from datetime import date, datetime
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
 
 from scheduler.cli.desk import Desk
 from scheduler.cli.people import console, print_timelines
 from scheduler.findings import shown
+from scheduler.material.clinic import DAYS
 from scheduler.material.fields import FIRST_YEAR, LAST_YEAR
-from scheduler.plan.reasons import on
-from scheduler.simulate import simulate as run_simulation
+from scheduler.plan.calendar import DAY, Calendar
+from scheduler.plan.reasons import days, on
+from scheduler.simulate.almanac import write_almanac
+from scheduler.simulate.simulation import Simulated
+from scheduler.simulate.simulation import simulate as run_simulation
+
+BARS = " ▁▂▃▄▅▆▇█"
+MOST_FAULTS = 20
 
 
 @click.command()
 @click.option(
-    "--from", "begin", type=click.DateTime(["%Y-%m-%d"]), help="The first day, as in 2026-11-23."
+    "--from",
+    "begin",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The first day, as in 2026-11-23; the first consent if left out.",
 )
 @click.option(
     "--weeks", type=click.IntRange(1, 520), help="How long; until all is sent if left out."
+)
+@click.option(
+    "--scale", type=click.IntRange(1, 50_000), help="Invent so many people instead of the roster."
+)
+@click.option(
+    "--seed",
+    type=int,
+    help="Chance: outages, and changes by staff; the same number gives the same. "
+    "[default: none, with --scale 1]",
 )
 @click.option(
     "--to",
@@ -29,20 +53,46 @@ from scheduler.simulate import simulate as run_simulation
     show_default=True,
     help="Where to.",
 )
-def simulate(begin: datetime | None, weeks: int | None, folder: Path) -> None:
-    """Run the roster through a simulated clock into a folder of letters."""
+def simulate(
+    begin: datetime | None, weeks: int | None, scale: int | None, seed: int | None, folder: Path
+) -> None:
+    """Run the roster, or invented people, through months on a simulated clock.
+
+    Shows the letters a day and why some moved, and holds all of them against what was promised.
+    """
     if begin and not FIRST_YEAR <= begin.year <= LAST_YEAR:
         raise click.BadParameter(f"{begin.date()} is too far away", param_hint="--from")
-    _simulate(Desk(), folder, begin.date() if begin else None, weeks)
+    seed = 1 if scale and seed is None else seed
+    desk = Desk()
+    first = begin.date() if begin else None
+    done = _simulate(desk, folder, begin=first, weeks=weeks, scale=scale, seed=seed)
+    calendar = desk.planner.calendar
+    _chart(done.verdict.days, calendar)
+    _told(done, desk)
+    almanac = folder / "almanac.svg"
+    write_almanac(almanac, done.verdict.days, calendar, desk.settings.templates)
+    click.echo(f"The post as a calendar: {shown(almanac)}")
+    for fault in done.verdict.faults[:MOST_FAULTS]:
+        click.echo(f"{fault.kind}: {fault.lesson} to {fault.who}, {fault.at:%Y-%m-%dT%H:%MZ}")
+    click.echo(f"\n{done.verdict.line}")
+    sys.exit(1 if done.verdict.faults else 0)
 
 
 @click.command()
 def demo() -> None:
     """Show the whole course: the example people, nine weeks of letters, in seconds."""
-    _simulate(Desk(), Path("var/demo"), None, None)
+    _simulate(Desk(), Path("var/demo"))
 
 
-def _simulate(desk: Desk, folder: Path, begin: date | None, weeks: int | None) -> None:
+def _simulate(
+    desk: Desk,
+    folder: Path,
+    *,
+    begin: date | None = None,
+    weeks: int | None = None,
+    scale: int | None = None,
+    seed: int | None = None,
+) -> Simulated:
     columns = (TextColumn("letters"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console()) as bar:
         task = bar.add_task("letters", total=None)
@@ -52,12 +102,77 @@ def _simulate(desk: Desk, folder: Path, begin: date | None, weeks: int | None) -
             folder,
             begin=begin,
             weeks=weeks,
+            scale=scale,
+            seed=seed,
             progress=lambda sent, total: bar.update(task, completed=sent, total=total),
         )
     print_timelines(done.timelines, desk.material)
-    first, last = done.began.date(), done.ended.date()
+    first, last = done.world.began.date(), done.world.now.date()
     click.echo(
-        f"\n{done.sent} letters to {len(done.timelines)} people, "
+        f"\n{len(done.posted)} letters to {scale or len(done.timelines)} people, "
         f"{on(first)} {first.year} to {on(last)} {last.year}, on a simulated clock."
     )
-    click.echo(f"Leaf through them: {shown(done.index)}")
+    if done.index:
+        click.echo(f"Leaf through them: {shown(done.index)}")
+    return done
+
+
+def _chart(letters: Mapping[date, int], calendar: Calendar) -> None:
+    """A row a week: each day with a bar and its number, by the patients' own dates."""
+    table = Table("week of", *DAYS, "week", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    most = max(letters.values(), default=1)
+    for monday in _mondays(letters):
+        week = [monday + number * DAY for number in range(7)]
+        cells = [_cell(letters.get(day, 0), most, calendar.closed(day)) for day in week]
+        total = sum(letters.get(day, 0) for day in week)
+        table.add_row(f"{monday:%d} {on(monday)[-3:]} {monday.year}", *cells, f"{total:,}")
+    click.echo()
+    console().print(table)
+
+
+def _mondays(letters: Mapping[date, int]) -> Iterator[date]:
+    monday = min(letters, default=date.min) - min(letters, default=date.min).weekday() * DAY
+    while letters and monday <= max(letters):
+        yield monday
+        monday += 7 * DAY
+
+
+def _cell(number: int, most: int, closed: str | None) -> str:
+    if closed and not number:
+        return "closed"
+    return f"{BARS[-(-8 * number // most)]} {number:,}"
+
+
+def _told(done: Simulated, desk: Desk) -> None:
+    """The busiest minute, what happened, and why letters moved."""
+    world, zone = done.world, desk.material.clinic.timezone
+    minutes = Counter(letter.at.replace(second=0, microsecond=0) for letter in done.posted)
+    if minutes:
+        busiest = min(minutes, key=lambda minute: (-minutes[minute], minute))
+        local = busiest.astimezone(zone)
+        click.echo(
+            f"\nBusiest minute: {on(local.date())} {local:%Y %H:%M %Z} ({busiest:%H:%M} UTC), "
+            f"{minutes[busiest]:,} letters."
+        )
+    if world.away:
+        longest = max(back - gone for gone, back in world.away)
+        click.echo(f"The service was away {len(world.away)} times, up to {_length(longest)}.")
+    if world.changed:
+        number = sum(world.changed.values())
+        counts = ", ".join(f"{word} {world.changed[word]}" for word in sorted(world.changed))
+        click.echo(f"Changes by staff and patients: {number:,} ({counts}).")
+    if done.verdict.clocks:
+        click.echo(f"Clocks were changed between two letters of {done.verdict.clocks} people.")
+    click.echo()
+    table = Table("letters", "moved, and why", box=None, pad_edge=False)
+    for words, number in sorted(done.moved.items(), key=lambda each: (-each[1], each[0])):
+        table.add_row(f"{number:,}", escape(words))
+    console().print(table)
+    click.echo()
+
+
+def _length(span: timedelta) -> str:
+    hours = span.seconds // 3600
+    return f"{days(span.days)} and {hours} h" if span.days else f"{hours} h"

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import escape
 
 from scheduler.findings import wrong
+from scheduler.letters.editions import Inline
+from scheduler.letters.fill import on_screen
 
 NEWEST = 500  # letters; an index of all of them would cost each round more than the last
 BODY = re.compile(r"<body\b[^>]*>|\Z", re.IGNORECASE)
@@ -72,9 +75,10 @@ def _write_letter(file: Path, outbox: Path, zone: ZoneInfo) -> Shown:
     draft = _draft(outbox / "drafts" / f"{file.stem}.txt")
     message = message_from_bytes(file.read_bytes(), policy=policy.default)
     page = outbox / "letters" / file.name
+    logo = next((_inline(part) for part in message.walk() if part["Content-ID"]), None)
     for kind, ending, stamp in (("html", ".html", _stamp_html), ("plain", ".txt", _stamp_text)):
         part = message.get_body((kind,))
-        text = str(part.get_content()) if part else ""
+        text = on_screen(str(part.get_content()) if part else "", logo)
         page.with_suffix(ending).write_text(stamp(text, draft) if draft else text, encoding="utf-8")
     return Shown(
         name=file.stem,
@@ -83,6 +87,11 @@ def _write_letter(file: Path, outbox: Path, zone: ZoneInfo) -> Shown:
         date=parsedate_to_datetime(str(message["Date"])).astimezone(zone),
         draft=draft,
     )
+
+
+def _inline(part: EmailMessage) -> Inline:
+    content = "".join(str(part.get_payload()).split())
+    return Inline(str(part["Content-ID"]).strip("<>"), part.get_content_type(), content)
 
 
 def _draft(mark: Path) -> str:

@@ -1,7 +1,8 @@
 """A round: one pass that sends what is due.
 
 1. Claims whose lease is over without a record: ask the channel what became of them. Arrived:
-   accepted. Surely not: due again. No evidence: unknown, and a person decides (D5).
+   accepted. Surely not: due again. No evidence: unknown, until the channel's own records say more
+   (see reconcile.py) or a person decides (D5).
 2. Look at the people whose next due date has come and claim their letters, durably, a batch at a
    time (D2). The plan is asked again: a hold, a skip or an outage since then moves the letter. One
    that no physiotherapist has signed stays due, unless the channel carries drafts.
@@ -20,16 +21,19 @@ from itertools import groupby
 from sqlalchemy import Connection
 
 from scheduler.delivery.channels import Channel, ChannelDown, Outcome
-from scheduler.ledger import deliveries, people
+from scheduler.delivery.reconcile import Witness, pull_suppressions, reconcile
+from scheduler.keys import Keys
+from scheduler.ledger import deliveries, doubts, people
 from scheduler.ledger.database import Database
 from scheduler.ledger.deliveries import Claim, Decision, Place
+from scheduler.ledger.evidence import Evidence
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
-from scheduler.letters.editions import Press
+from scheduler.letters.editions import Edition, Press
 from scheduler.letters.fill import Envelope, first_name, in_words
 from scheduler.material.signoff import Standing, barred
 from scheduler.plan.enrolment import Sent
-from scheduler.plan.rules import PlannedLetter, next_letter
+from scheduler.plan.rules import PlannedLetter
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +50,15 @@ Barred = Mapping[str, tuple[Standing, ...]]
 class Report:
     """What a round did: letters by outcome, and why it stopped early if it did.
 
-    `waiting` says for each enrolment what is to be signed before its letter goes; `barred` the same
-    for each lesson that this channel would not send, whether somebody waits for it yet or not.
+    `unread` says why the channel's records of letters in doubt could not be read. `waiting` says
+    for each enrolment what is to be signed before its letter goes; `barred` the same for each
+    lesson that this channel would not send, whether somebody waits for it yet or not.
     """
 
     letters: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     down: str | None = None
+    unread: str = ""
     undecided: int = 0
     waiting: dict[str, tuple[Standing, ...]] = field(default_factory=dict)
     barred: Barred = field(default_factory=dict)
@@ -72,25 +78,28 @@ class Report:
 class Round:
     """Everything that a round needs, so that the worker, `send` and the simulator run the same."""
 
-    def __init__(self, database: Database, planner: Planner, press: Press, url: str) -> None:
-        """Take the parts; `url` is the public address that the stop link begins with."""
-        self.database, self.planner, self.press, self.url = database, planner, press, url
+    def __init__(self, database: Database, planner: Planner, press: Press, keys: Keys) -> None:
+        """Take the parts; the keys are for stop links and for addresses not to be written to."""
+        self.database, self.planner, self.press, self.keys = database, planner, press, keys
+        self.editions: dict[str, Edition] = {}
 
     def run(self, channel: Channel, clock: Clock) -> Report:
         """One pass. `clock` gives UTC instants, real or simulated."""
         report = Report()
         self._recover(channel, clock, report)
+        if isinstance(channel, Witness):
+            self._reconcile(channel, clock(), report)
         faulty = self.barred(clock())
         report.barred = {} if channel.drafts else faulty
-        place, claims = self._claim(channel, clock(), None, faulty, report)
-        while place:
+        place: Place | None = None
+        while report.down is None:
+            place, claims = self._claim(channel, clock(), place, faulty, report)
             if claims:
                 self._send(channel, claims, clock(), faulty, report)
-            if report.down is not None:
+            if place is None:
                 break
-            place, claims = self._claim(channel, clock(), place, faulty, report)
         with self.database.read() as db:
-            report.undecided = len(deliveries.unknown(db))
+            report.undecided = len(doubts.unknown(db))
         return report
 
     def due(self, now: datetime) -> list[tuple[Person, PlannedLetter]]:
@@ -100,7 +109,7 @@ class Round:
             gone = deliveries.sent(db)
         due = []
         for person in everyone:
-            letter = next_letter(self.planner.plan(person, gone.get(person.enrolment_id, {}), now))
+            letter = self.planner.coming(person, gone.get(person.enrolment_id, {}), now)
             if letter and letter.utc and letter.utc <= now:
                 due.append((person, letter))
         return due
@@ -116,7 +125,7 @@ class Round:
         One that did not arrive is due again, unless a later lesson has gone since (P12).
         """
         with self.database.read() as db:
-            undecided = deliveries.unknown(db)
+            undecided = doubts.unknown(db)
         outcome = Outcome("accepted" if arrived else "deferred")
         mine = [each for each in undecided if (each.enrolment, each.lesson) == (enrolment, lesson)]
         self._record([(claim, outcome) for claim in mine], now, Report(), pause=False)
@@ -124,10 +133,10 @@ class Round:
 
     def _recover(self, channel: Channel, clock: Clock, report: Report) -> None:
         with self.database.read() as db:
-            lost = deliveries.over(db, clock())
+            lost = doubts.over(db, clock())
         if not lost:
             return
-        known = channel.evidence([claim.delivery for claim in lost])
+        known = channel.evidence({claim.delivery: claim.fence for claim in lost})
         doubt = Outcome("unknown", "the sending process stopped before it could write this down")
         found = [(claim, known.get(claim.delivery, doubt)) for claim in lost]
         recovered = Report()
@@ -135,6 +144,13 @@ class Round:
         del recovered.letters["deferred"]  # they are claimed again below
         report.letters += recovered.letters
         report.reasons += recovered.reasons
+
+    def _reconcile(self, witness: Witness, now: datetime, report: Report) -> None:
+        """Hear what the channel's own records say, a little each round."""
+        known, report.unread = reconcile(self.database, witness, now)
+        self._record(known, now, Report(), pause=False)
+        evidence = Evidence(self.keys, self.planner)
+        report.unread = report.unread or pull_suppressions(self.database, witness, evidence, now)
 
     def _claim(
         self, channel: Channel, now: datetime, after: Place | None, faulty: Barred, report: Report
@@ -151,22 +167,23 @@ class Round:
             return Decision(next_due=decision.planned_for)
 
         with self.database.write() as db:
-            lease = now + channel.lease
-            return deliveries.claim(db, now, lease, channel.batch, decide, after=after)
+            until, limit = now + channel.lease, channel.batch
+            return deliveries.claim(
+                db, self.keys, now, lease_until=until, limit=limit, decide=decide, after=after
+            )
 
     def _decide(self, person: Person, sent: Sent, now: datetime) -> Decision:
         """Whether a letter goes now, which one, with what words, and when to look again."""
-        letter = next_letter(self.planner.plan(person, sent, now))
+        letter = self.planner.coming(person, sent, now)
         if letter is None or letter.utc is None or letter.utc > now:
             return Decision(next_due=letter.utc if letter else None)
-        after = self.planner.plan(person, {**sent, letter.lesson: letter.utc}, now)
-        following = next_letter(after)
+        following = self.planner.coming(person, {**sent, letter.lesson: letter.utc}, now)
         return Decision(
             next_due=following.utc if following else None,
             lesson=letter.lesson,
             edition=self.press.edition(letter.lesson, bool(person.note)),
             planned_for=letter.utc,
-            merge=merge_values(person, after, self.url, self.planner.material.clinic.name),
+            merge=merge_values(person, following, self.keys, self.planner.material.clinic.name),
             reasons=letter.reasons,
         )
 
@@ -179,20 +196,26 @@ class Round:
         report: Report,
     ) -> None:
         """Send a batch, an edition at a time, and write down what became of each letter."""
-        with self.database.read() as db:
-            stored = deliveries.editions(db, [claim.edition for claim in claims])
         waiting = {claim.delivery: claim for claim in claims}
         outcomes: list[tuple[Claim, Outcome]] = []
         try:
+            channel.claimed({claim.delivery: claim.fence for claim in claims})
+            self._fetch({claim.edition for claim in claims})
             for key, group in groupby(sorted(claims, key=_edition), key=_edition):
                 envelopes = [_envelope(claim, faulty) for claim in group]
-                for envelope, outcome in channel.post(stored[key], envelopes):
+                for envelope, outcome in channel.post(self.editions[key], envelopes):
                     outcomes.append((waiting.pop(envelope.delivery), outcome))
         except ChannelDown as down:
             report.down = str(down)
         self._record(outcomes, now, report)
         stay = [(claim, Outcome("deferred")) for claim in waiting.values()]
         self._record(stay, now, report, pause=False)
+
+    def _fetch(self, hashes: set[str]) -> None:
+        """The stored editions, each read once."""
+        if missing := hashes - self.editions.keys():
+            with self.database.read() as db:
+                self.editions |= deliveries.editions(db, missing)
 
     def _record(
         self,
@@ -205,25 +228,26 @@ class Round:
         """One transaction: the deliveries' states, when to try again, whose course is finished."""
         if not outcomes:
             return
-        accepted: list[str] = []
         with self.database.write() as db:
-            for claim, given in outcomes:
-                outcome = _patience_ends(claim, given)
-                if not deliveries.record(db, claim, outcome, now):
-                    continue
+            given = [(claim, _patience_ends(claim, outcome)) for claim, outcome in outcomes]
+            written = deliveries.record(db, given, now)
+            later: dict[datetime, list[str]] = {}
+            for claim, outcome in written:
                 report.letters[outcome.result] += 1
                 if outcome.reason:
                     report.reasons[f"{outcome.result}: {outcome.reason}"] += 1
                 if outcome.result == "deferred":
                     again = now + _pause(claim.tries) if pause else now
-                    deliveries.due_again(db, claim.enrolment, again)
-                if outcome.result == "accepted":
-                    accepted.append(claim.enrolment)
+                    later.setdefault(again, []).append(claim.enrolment)
+            for again, waiting in later.items():
+                deliveries.due_again(db, waiting, again)
+            accepted = [claim.enrolment for claim, each in written if each.result == "accepted"]
             self._finish(db, accepted, now)
 
     def _finish(self, db: Connection, enrolments: Sequence[str], now: datetime) -> None:
         """Mark the courses in which nothing is left to come, held letters included."""
-        ended = deliveries.without_next(db, enrolments)
+        if not (ended := deliveries.without_next(db, enrolments)):
+            return
         gone = deliveries.sent(db, [person.enrolment_id for person in ended])
         people.finish(
             db,
@@ -239,20 +263,19 @@ class Round:
 
 
 def merge_values(
-    person: Person, after: Sequence[PlannedLetter], url: str, clinic: str
+    person: Person, following: PlannedLetter | None, keys: Keys, clinic: str
 ) -> dict[str, str]:
-    """What a letter says to this person alone; `after` is the plan once this letter has gone."""
-    following = next_letter(after)
+    """What a letter says to this person alone; `following` is the letter that comes after it."""
     if following and following.local:
         coming = f"Your next letter comes on {in_words(following.local.date())}."
-    elif any(letter.state == "held" for letter in after):
+    elif following:
         coming = "Your next letter waits until you and the clinic agree on a date."
     else:
         coming = "This is the last letter of the course."
     return {
         "first_name": first_name(person.name),
         "next_letter": coming,
-        "stop_url": f"{url}/stop/{person.stop_token}",
+        "stop_url": keys.stop_url(person.enrolment_id),
         "note": person.note or "",
         "note_by": f"{person.physiotherapist}, {clinic}" if person.physiotherapist else clinic,
     }

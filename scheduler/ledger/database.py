@@ -2,7 +2,8 @@
 
 SQLite runs with a write-ahead log and synchronous=FULL: what is committed survives a power cut. A
 writing transaction begins with BEGIN IMMEDIATE, so that two processes queue instead of failing
-half way.
+half way. On PostgreSQL any number of processes work at once: rows are locked as they are claimed,
+and migrations run under an advisory lock.
 """
 
 from collections.abc import Iterator
@@ -11,12 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+)
 
 from scheduler.findings import NotDone, wrong
 from scheduler.ledger.tables import HEAD
 
 WAIT = 30  # seconds for another writer to finish
+MIGRATING = 729_202_611  # the number of the lock; any will do that nobody else uses
 
 
 class Database:
@@ -32,18 +40,23 @@ class Database:
         """
         try:
             self.engine = _engine(url)
+            snapshot = {"isolation_level": "REPEATABLE READ"}
+            self.reading = {} if self.engine.name == "sqlite" else snapshot
             _migrate(self.engine)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError):
             cure = "set sqlite:///FILE or postgresql+psycopg://…"
             raise wrong("PHYSIOPOST_DATABASE", None, "cannot be used", cure) from None
         except DatabaseError as error:
-            raise NotDone(f"the database cannot be opened: {error.orig}") from None
+            words = str(error.orig).splitlines()[0]
+            raise NotDone(f"the database cannot be opened: {words}") from None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent look."""
-        with _in_words(), self.engine.connect() as connection, connection.begin():
-            yield connection
+        with _in_words(), self.engine.connect() as connection:
+            reading = connection.execution_options(**self.reading)
+            with reading.begin():
+                yield reading
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -63,8 +76,10 @@ def _in_words() -> Iterator[None]:
     """A database that is locked, full or gone, as one line; never the values of a statement."""
     try:
         yield
+    except IntegrityError:  # its words hold values
+        raise NotDone("the database: somebody else wrote the same just now; try again") from None
     except OperationalError as error:
-        raise NotDone(f"the database: {error.orig}") from None
+        raise NotDone(f"the database: {str(error.orig).splitlines()[0]}") from None
 
 
 def _engine(url: str) -> Engine:
@@ -86,7 +101,7 @@ def _engine(url: str) -> Engine:
 
 def _pragmas(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver must not begin transactions of its own
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=10000"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -114,6 +129,8 @@ def _migrate(engine: Engine) -> None:
         config.attributes["connection"] = connection
         try:
             with connection.begin():
+                if engine.name == "postgresql":
+                    connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATING})"))
                 command.upgrade(config, "head")
         except CommandError:
             words = f"the database is of a newer version ({version}) than this program ({HEAD})"

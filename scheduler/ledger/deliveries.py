@@ -3,25 +3,30 @@
     claimed ─→ accepted | refused | deferred | unknown
     deferred ─→ claimed (the same id, the fence one higher)
     unknown ─→ accepted | deferred, by evidence only (D5)
+    accepted ─→ deferred, when the channel says that it did not go after all
 
 The database itself keeps a lesson from being delivered twice: UNIQUE (enrolment, lesson).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
+from scheduler.keys import Keys
 from scheduler.ledger.people import Person, from_row, joined, new_id
-from scheduler.ledger.tables import Utc, delivery, edition, enrolment
+from scheduler.ledger.suppressions import among
+from scheduler.ledger.tables import Utc, attempt, delivery, edition, enrolment, insert_new
 from scheduler.letters.editions import Edition
 from scheduler.plan.enrolment import Sent
 
 SETTLED = ("claimed", "accepted", "refused", "unknown")
 """The states of a lesson that the plan must not send again; a deferred one is due again."""
+
+MANY = 10_000  # names in one query; SQLite takes 32,766
 
 
 Result = Literal["accepted", "refused", "deferred", "unknown"]
@@ -58,7 +63,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Claim:
-    """A letter that is ours to send while the lease lasts."""
+    """A letter that is ours to send while the lease lasts; it was looked up `looks` times."""
 
     delivery: str
     enrolment: str
@@ -69,6 +74,7 @@ class Claim:
     merge: Mapping[str, str]
     address: str
     claimed_at: datetime
+    looks: int = 0
 
     def __repr__(self) -> str:
         """Never an address or a merge value."""
@@ -80,22 +86,30 @@ Place = tuple[datetime, str]
 """Where a round has come to among those who are due: a next due date and an enrolment."""
 
 
-def sent(db: Connection, enrolments: Iterable[str] | None = None) -> dict[str, dict[str, datetime]]:
+def sent(
+    db: Connection, enrolments: Collection[str] | None = None
+) -> dict[str, dict[str, datetime]]:
     """For each enrolment the lessons that must not go again, in the order they went.
 
-    Only of the enrolments that are named, or of all.
+    Only of the enrolments that are named, unless those are too many to name, or of all.
     """
     query = (
         select(delivery.c.enrolment_id, delivery.c.lesson, delivery.c.planned_for)
         .where(delivery.c.state.in_(SETTLED))
         .order_by(delivery.c.claimed_at, delivery.c.planned_for)
     )
-    if enrolments is not None:
-        query = query.where(delivery.c.enrolment_id.in_(list(enrolments)))
+    if enrolments is not None and len(enrolments) <= MANY:
+        query = query.where(delivery.c.enrolment_id.in_(enrolments))
     gone: dict[str, dict[str, datetime]] = defaultdict(dict)
     for row in db.execute(query):
         gone[row.enrolment_id][row.lesson] = row.planned_for
     return gone
+
+
+def any_of(db: Connection, enrolment_id: str) -> bool:
+    """Whether anything was ever claimed for an enrolment."""
+    query = select(delivery.c.id).where(delivery.c.enrolment_id == enrolment_id).limit(1)
+    return db.execute(query).first() is not None
 
 
 def next_due(db: Connection) -> datetime | None:
@@ -105,18 +119,20 @@ def next_due(db: Connection) -> datetime | None:
 
 def claim(
     db: Connection,
+    keys: Keys,
     now: datetime,
+    *,
     lease_until: datetime,
     limit: int,
     decide: Decide,
-    *,
     after: Place | None = None,
 ) -> tuple[Place | None, list[Claim]]:
     """Look at up to `limit` people whose time has come; claim the letters that are due.
 
-    Gives the place of the last one, None when there was nobody, and the claims. A round goes on
-    `after` that place, so that nobody is looked at twice. Everyone's next due date is moved on, to
-    the next letter's or to where the plan has put this one (D1, D2); what must wait stays due.
+    Gives the place of the last one, None when there is nobody after them, and the claims. A round
+    goes on `after` that place, so that nobody is looked at twice. Everyone's next due date is moved
+    on, to the next letter's or to where the plan has put this one (D1, D2); what must wait stays
+    due. At an address that must not be written to, the course ends.
     """
     due, who = enrolment.c.next_due_at, enrolment.c.id
     query = joined().where(due <= now).order_by(due, who).limit(limit)
@@ -125,10 +141,16 @@ def claim(
     rows = db.execute(query.with_for_update(skip_locked=True, of=enrolment)).mappings().all()
     if not rows:
         return None, []
-    place = rows[-1]["next_due_at"], rows[-1]["id"]
+    place = (rows[-1]["next_due_at"], rows[-1]["id"]) if len(rows) == limit else None
     people = [from_row(row) for row in rows]
     gone = sent(db, [person.enrolment_id for person in people])
-    decided = [(person, decide(person, gone.get(person.enrolment_id, {}))) for person in people]
+    left_alone = among(db, keys, [person.email for person in people])
+    decided = [
+        (person, decide(person, gone.get(person.enrolment_id, {})))
+        for person in people
+        if person.email not in left_alone
+    ]
+    _end(db, [person for person in people if person.email in left_alone], left_alone)
     _move_on(db, decided)
     going = [(person, decision) for person, decision in decided if decision.edition]
     if not going:
@@ -137,42 +159,49 @@ def claim(
     return place, _claim(db, going, now, lease_until)
 
 
-def over(db: Connection, now: datetime) -> list[Claim]:
-    """Claims whose lease has ended without a record: their process died, or lost its network."""
-    query = select(delivery).where(delivery.c.state == "claimed", delivery.c.lease_until <= now)
-    return [_of(row) for row in db.execute(query).mappings()]
+def record(
+    db: Connection, outcomes: Sequence[tuple[Claim, Outcome]], now: datetime
+) -> list[tuple[Claim, Outcome]]:
+    """Write what became of claims, those that are still ours by their fence (D4); gives these.
+
+    Every try leaves a line in the attempt log, whoever's it was.
+    """
+    held = select(delivery.c.id, delivery.c.fence, delivery.c.state).with_for_update()
+    query = held.where(delivery.c.id.in_([claim.delivery for claim, _ in outcomes]))
+    ours = {row.id: row.fence for row in db.execute(query) if row.state in ("claimed", "unknown")}
+    written = [each for each in outcomes if ours.get(each[0].delivery) == each[0].fence]
+    rows = [
+        {
+            "b_id": claim.delivery,
+            "state": outcome.result,
+            "settled_at": now,
+            "outcome": outcome.reason,
+            "reference": outcome.reference,
+            "tries": claim.tries + (outcome.result == "deferred" and bool(outcome.reason)),
+        }
+        for claim, outcome in written
+    ]
+    if rows:
+        db.execute(update(delivery).where(delivery.c.id == bindparam("b_id")), rows)
+    tries = [
+        {
+            "delivery_id": claim.delivery,
+            "fence": claim.fence,
+            "began_at": claim.claimed_at,
+            "ended_at": now,
+            "result": outcome.result,
+            "reason": outcome.reason,
+        }
+        for claim, outcome in outcomes
+    ]
+    db.execute(insert(attempt), tries)
+    return written
 
 
-def unknown(db: Connection) -> list[Claim]:
-    """Letters that may have arrived and that nobody has decided about (D5)."""
-    query = select(delivery).where(delivery.c.state == "unknown").order_by(delivery.c.claimed_at)
-    return [_of(row) for row in db.execute(query).mappings()]
-
-
-def record(db: Connection, claim: Claim, outcome: Outcome, now: datetime) -> bool:
-    """Write what became of a claim; False when the claim was not ours any more (the fence, D4)."""
-    query = (
-        update(delivery)
-        .where(
-            delivery.c.id == claim.delivery,
-            delivery.c.fence == claim.fence,
-            delivery.c.state.in_(("claimed", "unknown")),
-        )
-        .values(
-            state=outcome.result,
-            settled_at=now,
-            outcome=outcome.reason,
-            reference=outcome.reference,
-            tries=claim.tries + (outcome.result == "deferred" and bool(outcome.reason)),
-        )
-    )
-    return db.execute(query).rowcount == 1
-
-
-def due_again(db: Connection, enrolment_id: str, at: datetime | None) -> None:
-    """Let the next round from `at` on look at a person again; the plan then says what goes."""
-    query = update(enrolment).where(enrolment.c.id == enrolment_id, enrolment.c.status == "active")
-    db.execute(query.values(next_due_at=at))
+def due_again(db: Connection, enrolment_ids: Collection[str], at: datetime | None) -> None:
+    """Let the next round from `at` on look at people again; the plan then says what goes."""
+    query = update(enrolment).where(enrolment.c.id.in_(enrolment_ids))
+    db.execute(query.where(enrolment.c.status == "active").values(next_due_at=at))
 
 
 def without_next(db: Connection, enrolments: Iterable[str]) -> list[Person]:
@@ -201,23 +230,25 @@ def history(db: Connection) -> list[Mapping[str, Any]]:
     return [dict(row) for row in db.execute(query).mappings()]
 
 
+def _end(db: Connection, people: Sequence[Person], reasons: Mapping[str, str]) -> None:
+    for person in people:
+        query = update(enrolment).where(enrolment.c.id == person.enrolment_id)
+        db.execute(query.values(status=reasons[person.email], next_due_at=None))
+
+
 def _move_on(db: Connection, decided: Sequence[tuple[Person, Decision]]) -> None:
-    rows = [{"b_id": who.enrolment_id, "b_due": what.next_due} for who, what in decided]
-    query = update(enrolment).where(enrolment.c.id == bindparam("b_id"))
-    db.execute(query.values(next_due_at=bindparam("b_due", type_=Utc)), rows)
+    if rows := [{"b_id": who.enrolment_id, "b_due": what.next_due} for who, what in decided]:
+        query = update(enrolment).where(enrolment.c.id == bindparam("b_id"))
+        db.execute(query.values(next_due_at=bindparam("b_due", type_=Utc)), rows)
 
 
 def _keep(db: Connection, new: Iterable[Edition]) -> None:
     """Store the editions that are not stored yet (D10)."""
     by_hash = {each.hash: each for each in new}
-    stored = set(db.scalars(select(edition.c.hash).where(edition.c.hash.in_(by_hash))))
-    rows = [
-        {"hash": key, "content": each.as_json()}
-        for key, each in by_hash.items()
-        if key not in stored
-    ]
-    if rows:
-        db.execute(insert(edition), rows)
+    for key in db.scalars(select(edition.c.hash).where(edition.c.hash.in_(by_hash))).all():
+        del by_hash[key]
+    rows = [{"hash": key, "content": each.as_json()} for key, each in by_hash.items()]
+    insert_new(db, edition, rows)
 
 
 def _claim(
@@ -253,16 +284,20 @@ def _claim(
             "settled_at": None,
             "reference": None,
             "outcome": "",
+            "looks": 0,
+            "looked_at": None,
+            "fate": None,
         }
         (again if earlier else fresh).append(row)
     if fresh:
         db.execute(insert(delivery), fresh)
     for row in again:
         db.execute(update(delivery).where(delivery.c.id == row["id"]).values(row))
-    return [_of(row) for row in fresh + again]
+    return [claim_of(row) for row in fresh + again]
 
 
-def _of(row: Mapping[Any, Any]) -> Claim:
+def claim_of(row: Mapping[Any, Any]) -> Claim:
+    """The claim that a delivery's row stands for."""
     return Claim(
         delivery=row["id"],
         enrolment=row["enrolment_id"],
@@ -273,4 +308,5 @@ def _of(row: Mapping[Any, Any]) -> Claim:
         merge=row["merge"],
         address=row["address"],
         claimed_at=row["claimed_at"],
+        looks=row["looks"],
     )

@@ -1,8 +1,8 @@
 """Single facts that the service remembers between two runs."""
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select, update
 
-from scheduler.ledger.tables import fact
+from scheduler.ledger.tables import fact, insert_new
 
 
 def get(db: Connection, name: str) -> str | None:
@@ -12,5 +12,5 @@ def get(db: Connection, name: str) -> str | None:
 
 def put(db: Connection, name: str, value: str) -> None:
     """Remember a fact in place of the one before."""
-    db.execute(delete(fact).where(fact.c.name == name))
-    db.execute(insert(fact).values(name=name, value=value))
+    if not db.execute(update(fact).where(fact.c.name == name).values(value=value)).rowcount:
+        insert_new(db, fact, [{"name": name, "value": value}])

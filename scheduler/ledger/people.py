@@ -4,13 +4,23 @@ What is None in a person's tailoring follows the clinic or the course; `way()` p
 """
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, RowMapping, Select, insert, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from scheduler.ledger.tables import enrolment, subscriber
 from scheduler.material import Material
@@ -28,13 +38,13 @@ class Person:
     first_appointment: date
     enrolled_at: datetime
     enrolment_id: str
-    stop_token: str
     start: date | None = None
     send_at: time | None = None
     timezone: ZoneInfo | None = None
     pace: int | None = None
     hold: tuple[Hold, ...] = ()
     skip: tuple[str, ...] = ()
+    owed: tuple[str, ...] = ()
     physiotherapist: str | None = None
     note: str | None = None
     status: Status = "active"
@@ -54,6 +64,7 @@ class Person:
             start=self.start,
             holds=self.hold,
             skips=frozenset(self.skip),
+            owed=frozenset(self.owed),
             status=self.status,
         )
 
@@ -68,31 +79,82 @@ def everyone(db: Connection) -> list[Person]:
     return [from_row(row) for row in db.execute(joined().order_by(subscriber.c.id)).mappings()]
 
 
+def find(db: Connection, who: str) -> Person | None:
+    """Somebody by the subscriber's id."""
+    row = db.execute(joined().where(subscriber.c.id == who)).mappings().first()
+    return from_row(row) if row else None
+
+
+def at_address(db: Connection, address: str) -> list[Person]:
+    """Everybody who has an address."""
+    query = joined().where(func.lower(subscriber.c.email) == address.lower())
+    return [from_row(row) for row in db.execute(query).mappings()]
+
+
 def applied(db: Connection) -> dict[str, Mapping[str, Any]]:
     """What the roster file last said of each person, by id."""
-    query = select(enrolment.c.subscriber_id, enrolment.c.applied)
+    query = select(enrolment.c.subscriber_id, enrolment.c.applied).where(CURRENT)
     return {row.subscriber_id: row.applied for row in db.execute(query)}
 
 
-def add(db: Connection, person: Person, entry: Mapping[str, Any], due: datetime | None) -> None:
-    """Enrol somebody new. `entry` is what the file says; `due` is the plan's next instant (D1)."""
-    db.execute(insert(subscriber).values(_subscriber_row(person)))
-    row = _enrolment_row(person)
-    db.execute(insert(enrolment).values(**row, applied=dict(entry), next_due_at=due))
+def add(db: Connection, new: Sequence[tuple[Person, datetime | None]]) -> None:
+    """Enrol people who are new, each with the plan's next instant (D1)."""
+    if new:
+        db.execute(insert(subscriber), [_subscriber_row(person) for person, _ in new])
+        enrol(db, new)
 
 
-def change(db: Connection, person: Person, entry: Mapping[str, Any], due: datetime | None) -> None:
-    """Write a person's new tailoring and the next instant that follows from it (D1)."""
-    row = _subscriber_row(person)
-    db.execute(update(subscriber).where(subscriber.c.id == person.id).values(row))
-    values = _enrolment_row(person) | {"applied": dict(entry), "next_due_at": due}
-    db.execute(update(enrolment).where(enrolment.c.id == person.enrolment_id).values(values))
+def enrol(db: Connection, new: Sequence[tuple[Person, datetime | None]]) -> None:
+    """Add enrolments of people who are known."""
+    rows = [_enrolment_row(person) | {"applied": {}, "next_due_at": due} for person, due in new]
+    db.execute(insert(enrolment), rows)
 
 
-def remember(db: Connection, person: Person, entry: Mapping[str, Any]) -> None:
-    """Note what the file says of a person for whom nothing changes."""
-    query = update(enrolment).where(enrolment.c.id == person.enrolment_id)
-    db.execute(query.values(applied=dict(entry)))
+def change(db: Connection, changed: Sequence[tuple[Person, datetime | None]]) -> None:
+    """Write people's new tailoring and the next instants that follow from it (D1)."""
+    if not changed:
+        return
+    each = update(subscriber).where(subscriber.c.id == bindparam("b_id"))
+    rows = [_subscriber_row(person) for person, _ in changed]
+    db.execute(each, [{"b_id": row.pop("id"), **row} for row in rows])
+    way = update(enrolment).where(enrolment.c.id == bindparam("b_id"))
+    ways = [_enrolment_row(person) | {"next_due_at": due} for person, due in changed]
+    db.execute(way, [{"b_id": row.pop("id"), **row} for row in ways])
+
+
+def remember(db: Connection, said: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Note what the file says of enrolments."""
+    if said:
+        query = update(enrolment).where(enrolment.c.id == bindparam("b_id"))
+        db.execute(query, [{"b_id": each, "applied": dict(entry)} for each, entry in said])
+
+
+def said(db: Connection, enrolment_id: str) -> Mapping[str, Any]:
+    """What the file last said of an enrolment."""
+    query = select(enrolment.c.applied).where(enrolment.c.id == enrolment_id)
+    entry: Mapping[str, Any] = db.execute(query).scalar_one()
+    return entry
+
+
+def knows(db: Connection, enrolment_id: str) -> bool:
+    """Whether there is such an enrolment."""
+    query = select(enrolment.c.id).where(enrolment.c.id == enrolment_id)
+    return db.execute(query).first() is not None
+
+
+def replaced(db: Connection, enrolment_id: str, at: datetime | None) -> None:
+    """Mark an enrolment as followed by a newer one of the same person, or, with None, as not."""
+    db.execute(update(enrolment).where(enrolment.c.id == enrolment_id).values(replaced_at=at))
+
+
+def remove(db: Connection, enrolment_id: str) -> None:
+    """Take an enrolment away to which nothing was ever sent, and its person if it was the only."""
+    query = select(enrolment.c.subscriber_id).where(enrolment.c.id == enrolment_id)
+    who = db.execute(query).scalar_one()
+    db.execute(delete(enrolment).where(enrolment.c.id == enrolment_id))
+    others = select(enrolment.c.id).where(enrolment.c.subscriber_id == who)
+    if db.execute(others).first() is None:
+        db.execute(delete(subscriber).where(subscriber.c.id == who))
 
 
 def finish(db: Connection, enrolment_ids: Iterable[str]) -> None:
@@ -101,11 +163,14 @@ def finish(db: Connection, enrolment_ids: Iterable[str]) -> None:
     db.execute(query.values(status="finished", next_due_at=None))
 
 
+CURRENT = enrolment.c.replaced_at.is_(None)
+
+
 def joined() -> Select[Any]:
-    """Enrolments with their people."""
-    return select(enrolment, subscriber.c.email, subscriber.c.name, subscriber.c.consent).join(
-        subscriber, subscriber.c.id == enrolment.c.subscriber_id
-    )
+    """Everybody's newest enrolment with its person."""
+    columns = (enrolment, subscriber.c.email, subscriber.c.name, subscriber.c.consent)
+    same = subscriber.c.id == enrolment.c.subscriber_id
+    return select(*columns).join(subscriber, same).where(CURRENT)
 
 
 def from_row(row: RowMapping) -> Person:
@@ -118,13 +183,13 @@ def from_row(row: RowMapping) -> Person:
         first_appointment=row["first_appointment"],
         enrolled_at=row["enrolled_at"],
         enrolment_id=row["id"],
-        stop_token=row["stop_token"],
         start=row["start"],
         send_at=time.fromisoformat(row["send_at"]) if row["send_at"] else None,
         timezone=ZoneInfo(row["timezone"]) if row["timezone"] else None,
         pace=row["pace"],
         hold=tuple(_hold(hold) for hold in row["hold"]),
         skip=tuple(row["skip"]),
+        owed=tuple(row["owed"]),
         physiotherapist=row["physiotherapist"],
         note=row["note"],
         status=row["status"],
@@ -169,24 +234,14 @@ def _enrolment_row(person: Person) -> dict[str, Any]:
             for hold in person.hold
         ],
         "skip": list(person.skip),
+        "owed": list(person.owed),
         "physiotherapist": person.physiotherapist,
         "note": person.note,
-        "stop_token": person.stop_token,
     }
 
 
-def by_stop_token(db: Connection, token: str) -> Person | None:
-    """Whose stop link this is."""
-    row = db.execute(joined().where(enrolment.c.stop_token == token)).mappings().first()
-    return from_row(row) if row else None
-
-
-def stop(db: Connection, token: str) -> bool:
-    """End a course at the patient's wish (P11); False when the link is nobody's."""
-    if not (person := by_stop_token(db, token)):
-        return False
-    query = update(enrolment).where(
-        enrolment.c.id == person.enrolment_id, enrolment.c.status == "active"
-    )
-    db.execute(query.values(status="stopped", next_due_at=None))
-    return True
+def of_enrolment(db: Connection, enrolment_id: str) -> Person | None:
+    """Whose enrolment this is or was, with the newest one."""
+    query = select(enrolment.c.subscriber_id).where(enrolment.c.id == enrolment_id)
+    who = db.execute(query).scalar()
+    return find(db, who) if who else None

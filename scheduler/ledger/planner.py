@@ -12,11 +12,12 @@ from sqlalchemy import Connection
 
 from scheduler.ledger import deliveries, facts, people
 from scheduler.ledger.database import Database
+from scheduler.ledger.outline import Outline, owed, rename, renames
 from scheduler.ledger.people import Person
 from scheduler.material import Material
 from scheduler.plan.calendar import Calendar, calendar_of
 from scheduler.plan.enrolment import Sent
-from scheduler.plan.rules import PlannedLetter, State, next_letter, plan
+from scheduler.plan.rules import PlannedLetter, State, coming, plan
 
 
 class Planner:
@@ -36,9 +37,14 @@ class Planner:
         way = person.way(self.material)
         return plan(self.material.course, way, self.calendar, sent, now)
 
+    def coming(self, person: Person, sent: Sent, now: datetime) -> PlannedLetter | None:
+        """The letter that comes next, planned or held; the others are not worked out."""
+        way = person.way(self.material)
+        return next(coming(self.material.course, way, self.calendar, sent, now), None)
+
     def next_due(self, person: Person, sent: Sent, now: datetime) -> datetime | None:
         """The instant (UTC) at which a round must look at this person again."""
-        letter = next_letter(self.plan(person, sent, now))
+        letter = self.coming(person, sent, now)
         return letter.utc if letter else None
 
     def timelines(self, db: Connection, now: datetime) -> list[tuple[Person, list[PlannedLetter]]]:
@@ -58,16 +64,31 @@ class Planner:
         ]
 
     def refresh(self, database: Database, now: datetime) -> None:
-        """Plan everybody anew if what all plans rest on has changed since they were made (D1)."""
+        """Plan everybody anew if what all plans rest on has changed since they were made (D1).
+
+        Raises:
+            WrongInput: the course was edited in a way that can be read in two ways.
+
+        """
         with database.read() as db:
             if facts.get(db, "planned_with") == self.fingerprint:
                 return
+        course = self.material.course
         with database.write() as db:
-            everyone = [each for each in people.everyone(db) if each.status == "active"]
+            inside = [each for each in people.everyone(db) if each.status == "active"]
+            old = Outline.last(db) or Outline.of(course)
+            if inside and (became := renames(old, course)):
+                rename(db, became)
+                old = old.renamed(became)
+                inside = [each for each in people.everyone(db) if each.status == "active"]
             gone = deliveries.sent(db)
-            for person in everyone:
-                due = self.next_due(person, gone.get(person.enrolment_id, {}), now)
-                deliveries.due_again(db, person.enrolment_id, due)
+            rows = []
+            for each in inside:
+                sent = gone.get(each.enrolment_id, {})
+                person = replace(each, owed=owed(each, sent, old, course))
+                rows.append((person, self.next_due(person, sent, now)))
+            people.change(db, rows)
+            Outline.of(course).keep(db)
             facts.put(db, "planned_with", self.fingerprint)
 
     @cached_property
@@ -92,9 +113,13 @@ WORDS: dict[str, State] = {
 
 def _with_outcome(letter: PlannedLetter, row: Mapping[str, Any] | None) -> PlannedLetter:
     """A letter that is out of the plan's hands, with its delivery's state and reasons."""
-    if letter.state != "sent" or row is None:
+    if row is None:
         return letter
+    if letter.state != "sent":
+        return replace(letter, outcome=row["outcome"])
     why = (*row["reasons"], *filter(None, [row["outcome"]]))
     utc = row["claimed_at"]
     local = utc.astimezone(letter.local.tzinfo) if letter.local else None
-    return replace(letter, state=WORDS[row["state"]], utc=utc, local=local, reasons=why)
+    return replace(
+        letter, state=WORDS[row["state"]], utc=utc, local=local, reasons=why, outcome=row["outcome"]
+    )

@@ -1,11 +1,13 @@
 """The tables. Every instant is UTC and says so; every date is a local date of the patient's."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     Column,
+    Connection,
     Date,
     DateTime,
     Dialect,
@@ -19,8 +21,9 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
-HEAD = "0001"
+HEAD = "0003"
 """The newest migration; tests hold it against ledger/migrations."""
 
 
@@ -46,6 +49,14 @@ class Utc(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
+
+def insert_new(db: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, except those that another process has put there before."""
+    insert = sqlite.insert if db.dialect.name == "sqlite" else postgresql.insert
+    if rows:
+        db.execute(insert(table).on_conflict_do_nothing(), rows)
+
+
 subscriber = Table(
     "subscriber",
     metadata,
@@ -69,11 +80,12 @@ enrolment = Table(
     Column("pace", Integer),
     Column("hold", JSON, nullable=False),
     Column("skip", JSON, nullable=False),
+    Column("owed", JSON, nullable=False),
     Column("physiotherapist", Text),
     Column("note", Text),
     Column("applied", JSON, nullable=False),
-    Column("stop_token", String(64), nullable=False, unique=True),
     Column("next_due_at", Utc, index=True),
+    Column("replaced_at", Utc),
 )
 
 delivery = Table(
@@ -95,8 +107,44 @@ delivery = Table(
     Column("settled_at", Utc),
     Column("reference", Text),
     Column("outcome", Text, nullable=False),
+    Column("looks", Integer, nullable=False),
+    Column("looked_at", Utc),
+    Column("fate", String(20)),
     UniqueConstraint("enrolment_id", "lesson"),
     Index("ix_delivery_lease", "state", "lease_until"),
+    Index("ix_delivery_reference", "reference"),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("delivery_id", String(32), nullable=False, index=True),
+    Column("fence", Integer, nullable=False),
+    Column("began_at", Utc, nullable=False),
+    Column("ended_at", Utc, nullable=False),
+    Column("result", String(10), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", String(100), primary_key=True),
+    Column("delivery_id", String(32), index=True),
+    Column("kind", String(40), nullable=False),
+    Column("at", Utc),
+    Column("taken_at", Utc, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("mark", String(32), primary_key=True),
+    Column("reason", String(20), nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("by", Text, nullable=False),
 )
 
 edition = Table(
@@ -104,6 +152,25 @@ edition = Table(
     metadata,
     Column("hash", String(64), primary_key=True),
     Column("content", Text, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Utc, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("enrolment_id", String(32), nullable=False, index=True),
+    Column("batch", String(32), index=True),
+    Column("words", Text, nullable=False),
+)
+
+undo = Table(
+    "undo",
+    metadata,
+    Column("audit_id", ForeignKey("audit.id"), primary_key=True),
+    Column("before", JSON),
 )
 
 fact = Table(

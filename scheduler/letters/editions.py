@@ -11,6 +11,7 @@
 import hashlib
 import json
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -26,7 +27,17 @@ from scheduler.letters import theme
 from scheduler.letters.passages import Filler, blame
 from scheduler.letters.tokens import BY_TOKEN, FIELDS, TOKENS, cut
 from scheduler.material import Material
+from scheduler.material.clinic import MERGE
 from scheduler.material.lessons import Lesson
+
+
+@dataclass(frozen=True)
+class Inline:
+    """A picture that travels inside the letter, which calls it `cid:` and its id; in base64."""
+
+    content_id: str
+    media_type: str
+    content: str
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,7 @@ class Edition:
     from_name: str
     from_email: str
     reply_to: str
+    logo: Inline | None = None
 
     @cached_property
     def hash(self) -> str:
@@ -52,13 +64,16 @@ class Edition:
         return hashlib.sha256(self.as_json().encode()).hexdigest()
 
     def as_json(self) -> str:
-        """The content as it is stored."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        """The content as it is stored; without a logo, as it was before there were logos."""
+        content = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(content, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, stored: str) -> "Edition":
         """The edition that as_json() wrote."""
-        return cls(**json.loads(stored))
+        content = json.loads(stored)
+        logo = content.pop("logo", None)
+        return cls(**content, logo=Inline(**logo) if logo else None)
 
     @cached_property
     def html_parts(self) -> tuple[str, ...]:
@@ -78,12 +93,18 @@ class Press:
         """Take what was read; nothing is compiled yet.
 
         Raises:
-            WrongInput: there is no letters/ folder among the templates.
+            WrongInput: there is no letters/ folder among the templates, or nobody could read words
+                in the clinic's colour.
 
         """
         if not (templates / "letters").is_dir():
             cure = "set PHYSIOPOST_TEMPLATES to the folder that has letters/"
             raise wrong(templates, None, "there is no such templates folder", cure)
+        brand, paper = material.clinic.brand, theme.LIGHT["paper"]
+        if (found := theme.ratio(brand, paper)) < theme.TEXT:
+            words = f"brand {brand} on {paper} has {found:.2f} : 1 where {theme.TEXT} is needed"
+            cure = f'take "{theme.suggestion(brand, paper, theme.TEXT)}", for instance'
+            raise material.clinic_file.wrong(("brand",), words, cure)
         self.material = material
         self.folder = templates / "letters"
         self.frame = ImmutableSandboxedEnvironment(
@@ -113,7 +134,7 @@ class Press:
         mjml = self._frame("letter.mjml.j2", names)
         text = self._frame("letter.txt.j2", names)
         html = self._mjml(mjml)
-        sender = self.material.clinic.sender
+        sender, logo = self.material.clinic.sender, self.material.logo
         return Edition(
             lesson=slug,
             subject=names["subject"],
@@ -123,6 +144,9 @@ class Press:
             from_name=sender.name,
             from_email=sender.email,
             reply_to=sender.reply_to,
+            logo=Inline("logo", logo.media_type, b64encode(logo.content).decode())
+            if logo
+            else None,
         )
 
     def _words_of(self, slug: str) -> dict[str, Any]:
@@ -139,6 +163,11 @@ class Press:
             **{field: TOKENS[field] for field in FIELDS},
         }
         fill = Filler(names)
+        light, dark = theme.palettes(clinic.brand)
+        wording = {
+            name: MERGE.sub(lambda field: str(names[field[1]]), words)
+            for name, words in clinic.wording
+        }
         return names | {
             "subject": fill.line(lesson, "subject"),
             "preheader": fill.line(lesson, "preheader"),
@@ -150,8 +179,10 @@ class Press:
             "same_day_title": fill.line(course.same_day, "title"),
             "same_day": fill.prose(course.same_day, "body"),
             "sources": self._sources(lesson),
-            "light": theme.LIGHT | {"brand": clinic.brand},
-            "dark": theme.DARK,
+            "wording": wording,
+            "logo": clinic.logo,
+            "light": light,
+            "dark": dark,
         }
 
     def _sources(self, lesson: Lesson) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from html import escape
 
-from scheduler.letters.editions import Edition
+from scheduler.letters.editions import Edition, Inline
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
@@ -62,6 +62,14 @@ def filled(parts: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
     pieces = list(parts)
     pieces[1::2] = [values[field] for field in parts[1::2]]
     return pieces
+
+
+def on_screen(html: str, logo: Inline | None) -> str:
+    """A letter's HTML for a browser, which finds no parts beside it: the logo stands in it."""
+    if logo is None:
+        return html
+    source = f"data:{logo.media_type};base64,{logo.content}"
+    return html.replace(f'src="cid:{logo.content_id}"', f'src="{source}"')
 
 
 def in_words(day: date) -> str:

@@ -2,11 +2,13 @@
 
 The parts between the merge fields are put into quoted-printable once an edition; for each patient
 only the values are, joined by soft line breaks, which a reader removes again (RFC 2045, 6.7).
-Headers name the clinic and the week, never the patient: To is the bare address.
+Headers name the clinic and the week, never the patient: To is the bare address. A logo is the same
+for everybody, and stands beside the HTML in a multipart/related (RFC 2387, 2392).
 """
 
 from binascii import b2a_qp
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.header import Header
 from email.utils import format_datetime
 from functools import lru_cache
@@ -18,6 +20,19 @@ from scheduler.letters.fill import Envelope
 EOL = b"\r\n"
 SOFT = b"=\r\n"
 LINE = 76  # octets without the line end (RFC 2045, 6.7, rule 5)
+Parts = tuple[str | bytes, ...]
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """What all letters of an edition share, in the order of the message."""
+
+    top: bytes
+    before_text: bytes
+    text: Parts
+    before_html: bytes
+    html: Parts
+    end: bytes
 
 
 def message_id(edition: Edition, envelope: Envelope) -> str:
@@ -43,7 +58,7 @@ def serialise(edition: Edition, envelope: Envelope) -> bytes:
     """The whole message with CRLF line ends, in lines that every server takes."""
     if any(value.split() != [value] for value in (envelope.to, envelope.values["stop_url"])):
         raise ValueError("an address must not hold white space")
-    top, text_parts, html_parts, boundary = _skeleton(edition)
+    shared = _skeleton(edition)
     headers = {
         "To": envelope.to,
         "Date": format_datetime(envelope.date),
@@ -55,33 +70,23 @@ def serialise(edition: Edition, envelope: Envelope) -> bytes:
     escaped = {field: escape(value) for field, value in values.items()}
     return b"".join(
         (
-            *(top, own, EOL),
-            *_part(boundary, b"text/plain", _fill(text_parts, values)),
-            *_part(boundary, b"text/html", _fill(html_parts, escaped)),
-            *(b"--", boundary, b"--", EOL),
+            *(shared.top, own, EOL),
+            *(shared.before_text, _fill(shared.text, values)),
+            *(shared.before_html, _fill(shared.html, escaped)),
+            shared.end,
         )
     )
 
 
-def _part(boundary: bytes, kind: bytes, body: bytes) -> tuple[bytes, ...]:
-    return (
-        *(b"--", boundary, EOL, b"Content-Type: ", kind, b"; charset=utf-8", EOL),
-        *(b"Content-Transfer-Encoding: quoted-printable", EOL, EOL, body, EOL),
-    )
-
-
-def _fill(parts: tuple[str | bytes, ...], values: Mapping[str, str]) -> bytes:
+def _fill(parts: Parts, values: Mapping[str, str]) -> bytes:
     pieces = list(parts)
     pieces[1::2] = [_quoted_printable(values[str(field)]) for field in parts[1::2]]
     return SOFT.join(pieces)  # type: ignore[arg-type]  # every piece is bytes by now
 
 
 @lru_cache(maxsize=256)
-def _skeleton(
-    edition: Edition,
-) -> tuple[bytes, tuple[str | bytes, ...], tuple[str | bytes, ...], bytes]:
-    """What all letters of an edition share."""
-    boundary = f"=_{edition.hash[:32]}".encode()
+def _skeleton(edition: Edition) -> Skeleton:
+    boundary, inner = f"=_{edition.hash[:32]}", f"=_{edition.hash[32:]}"
     headers = {
         "From": f"{_phrase(edition.from_name)} <{edition.from_email}>",
         "Reply-To": edition.reply_to,
@@ -91,13 +96,40 @@ def _skeleton(
             header_name="Subject",
         ).encode(linesep="\r\n"),
         "MIME-Version": "1.0",
-        "Content-Type": f'multipart/alternative; boundary="{boundary.decode()}"',
+        "Content-Type": f'multipart/alternative; boundary="{boundary}"',
     }
-    top = b"".join(f"{name}: {value}\r\n".encode("ascii") for name, value in headers.items())
-    return top, _encoded(edition.text_parts), _encoded(edition.html_parts), boundary
+    before_html, end = _part(boundary, "text/html; charset=utf-8"), f"\r\n--{boundary}--\r\n"
+    if logo := edition.logo:
+        related = f'multipart/related; type="text/html"; boundary="{inner}"'
+        before_html = f"--{boundary}\r\nContent-Type: {related}\r\n\r\n" + _part(
+            inner, "text/html; charset=utf-8"
+        )
+        name = f"{logo.content_id}.{logo.media_type.rpartition('/')[2]}"
+        image = _part(
+            inner,
+            f"{logo.media_type}\r\nContent-ID: <{logo.content_id}>"
+            f'\r\nContent-Disposition: inline; filename="{name}"',
+            "base64",
+        )
+        lines = [logo.content[at : at + LINE] for at in range(0, len(logo.content), LINE)]
+        body = "\r\n".join(lines)
+        end = f"\r\n{image}{body}\r\n--{inner}--\r\n{end}"
+    return Skeleton(
+        top=b"".join(f"{name}: {value}\r\n".encode("ascii") for name, value in headers.items()),
+        before_text=_part(boundary, "text/plain; charset=utf-8").encode(),
+        text=_encoded(edition.text_parts),
+        before_html=f"\r\n{before_html}".encode(),
+        html=_encoded(edition.html_parts),
+        end=end.encode(),
+    )
 
 
-def _encoded(parts: tuple[str, ...]) -> tuple[str | bytes, ...]:
+def _part(boundary: str, kind: str, encoding: str = "quoted-printable") -> str:
+    """What stands above the body of a part."""
+    return f"--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+
+
+def _encoded(parts: tuple[str, ...]) -> Parts:
     return tuple(part if place % 2 else _quoted_printable(part) for place, part in enumerate(parts))
 
 

@@ -4,23 +4,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scheduler.findings import Finding, WrongInput, closest, shown
-from scheduler.material.clinic import Clinic, read_clinic
+from scheduler.material.clinic import Clinic, Picture, read_clinic, read_logo
 from scheduler.material.countries import Country, country_of, read_countries
 from scheduler.material.evidence import Claim, Reference, Register, read_claims, read_references
 from scheduler.material.lessons import Course, read_course
 from scheduler.material.signoff import ALL, BLOCKS, Signature, read_signatures
+from scheduler.material.yamlfile import Document
 from scheduler.settings import Settings
 
 
 @dataclass(frozen=True)
 class Material:
-    """The course, its evidence, the clinic that sends it, and who has signed what."""
+    """The course, its evidence, the clinic that sends it, and who has signed what.
+
+    `clinic_file` knows the lines of clinic.yaml.
+    """
 
     course: Course
     claims: Register[Claim]
     references: Register[Reference]
     countries: dict[str, Country]
     clinic: Clinic
+    clinic_file: Document
+    logo: Picture | None
     country: Country
     signatures: dict[str, Signature]
 
@@ -37,9 +43,17 @@ def read_material(settings: Settings) -> Material:
     references = read_references(settings.course)
     countries = read_countries(settings.course)
     clinic, document = read_clinic(settings.clinic)
-    country = country_of(clinic.country, countries, document)
-    signatures = read_signatures(settings.course)
-    material = Material(course, claims, references, countries, clinic, country, signatures)
+    material = Material(
+        course=course,
+        claims=claims,
+        references=references,
+        countries=countries,
+        clinic=clinic,
+        clinic_file=document,
+        logo=read_logo(clinic, document),
+        country=country_of(clinic.country, countries, document),
+        signatures=read_signatures(settings.course),
+    )
     if faults := [*_dangling(material), *_untaught(material), *_reserved(course)]:
         raise WrongInput(*faults)
     return material

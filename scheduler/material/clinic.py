@@ -1,11 +1,20 @@
-"""clinic.yaml: who the clinic is, when it is open, and how its letters look."""
+"""clinic.yaml: who the clinic is, when it is open, how its letters look and what their frame says.
 
+The frame's words are the closed set of Wording; whatever else a patient reads is the course's. The
+logo lies in a file of its own, is looked into and kept: nothing that is not a small PNG or JPEG
+gets into a letter.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from scheduler.findings import closest
 from scheduler.material.fields import Address, ClockTime, Date, Line, Written, Zone
 from scheduler.material.yamlfile import Document, Unusable, read_yaml
 
@@ -26,6 +35,12 @@ _NAMES = {"type": "array", "items": {"enum": list(DAYS)}, "minItems": 1}  # for 
 Weekdays = Annotated[tuple[int, ...], BeforeValidator(_weekdays), WithJsonSchema(_NAMES)]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
+MERGE = re.compile(r"\{\{ *(\w+) *\}\}")
+MOST, WIDEST, HIGHEST = 50_000, 1200, 400  # a logo's bytes and pixels
+PNG = re.compile(rb"\x89PNG\r\n\x1a\n\0\0\0\rIHDR(?P<width>.{4})(?P<height>.{4})", re.DOTALL)
+SEGMENT = re.compile(rb"\xff+(.)(..)", re.DOTALL)
+FRAME = re.compile(rb"[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]")  # the segment with the size
+
 
 class Closure(Written):
     """A day or a run of days on which the clinic is closed, both ends included."""
@@ -43,6 +58,69 @@ class Sender(Written):
     reply_to: Address = Field(description="an address that reception reads")
 
 
+def _holding(*known: str) -> AfterValidator:
+    """Words that may hold these merge fields and no others."""
+
+    def check(words: str) -> str:
+        for field in MERGE.findall(words):
+            if field not in known:
+                allowed = "it may hold " + ", ".join(known) if known else "it holds no merge field"
+                raise Unusable(f'cannot hold "{field}"', closest(field, known, allowed))
+        if set("{}") & set(MERGE.sub("", words)):
+            raise Unusable("has a brace too many", "write a field as in {{ first_name }}")
+        return words
+
+    return AfterValidator(check)
+
+
+Label = Annotated[Line, Field(max_length=60), _holding()]
+Greeting = Annotated[Line, Field(max_length=60), _holding("first_name")]
+Week = Annotated[Line, Field(max_length=30), _holding("week", "weeks")]
+About = Annotated[Line, Field(max_length=300, pattern=r"[.!?]$"), _holding("profession")]
+
+
+class Wording(Written):
+    """The words of a letter's frame that are the clinic's to choose."""
+
+    week: Week = Field(
+        "Week {{ week }} of {{ weeks }}",
+        description="which letter it is, in a word or two; may hold {{ week }}, {{ weeks }}",
+    )
+    welcome: Label = Field("Welcome", description="the same for the first letter")
+    greeting: Greeting = Field(
+        "Dear {{ first_name }},", description="the greeting; may hold {{ first_name }}"
+    )
+    action: Label = Field(
+        "One small thing this week", description="the heading of the small action"
+    )
+    note: Label = Field("A note for you", description="the heading of the physiotherapist's note")
+    sign_off: Label = Field("With best wishes,", description="the line above the clinic's name")
+    sources: Label = Field("Where this comes from", description="what stands before the sources")
+    about: About = Field(
+        "This letter is sent automatically, and nobody reads replies as they come in.",
+        description="sentences: why they get it, who reads replies; may hold {{ profession }}",
+    )
+    stop: Label = Field("Stop these letters", description="the words of the link that stops them")
+
+
+class Logo(Written):
+    """A picture above the clinic's name. The letter brings it along and says all without it."""
+
+    file: Line = Field(description="a PNG or JPEG beside clinic.yaml, 50 KB and 1200 x 400 at most")
+    alt: Annotated[Line, Field(max_length=80)] = Field(
+        description="what it says to who cannot see it"
+    )
+    width: int = Field(160, ge=40, le=300, description="how wide it stands, 40 to 300 pixels")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a logo's file holds."""
+
+    media_type: str
+    content: bytes
+
+
 class Clinic(Written):
     """One clinic. `timezone` and `send_at` hold for every patient who has none of their own."""
 
@@ -57,6 +135,15 @@ class Clinic(Written):
     closed: tuple[Closure, ...] = Field((), description="a list of closures")
     send_at: ClockTime = Field(time(9, 30), description="a time of day, as in 09:30")
     brand: Colour = Field("#0b6e69", description="a colour, as in #0b6e69, in quotes")
+    logo: Logo | None = Field(None, description="file, alt and width")
+    wording: Wording = Field(Wording(), description="the frame's words that you would change")
+
+    def owned(self) -> Iterator[tuple[tuple[str, str], str]]:
+        """What the clinic wrote of a letter's frame, by its place in clinic.yaml."""
+        written = self.wording.model_fields_set
+        yield from ((("wording", name), words) for name, words in self.wording if name in written)
+        if self.logo:
+            yield ("logo", "alt"), self.logo.alt
 
 
 def read_clinic(path: Path) -> tuple[Clinic, Document]:
@@ -67,3 +154,44 @@ def read_clinic(path: Path) -> tuple[Clinic, Document]:
         if closure.last < closure.first:
             raise document.wrong(("closed", number), "ends before it begins", "swap from and to")
     return clinic, document
+
+
+def read_logo(clinic: Clinic, document: Document) -> Picture | None:
+    """The clinic's logo, if it has one.
+
+    Raises:
+        WrongInput: the file cannot be read, is too large, or is neither PNG nor JPEG.
+
+    """
+    if clinic.logo is None:
+        return None
+    name, place = clinic.logo.file, ("logo", "file")
+    try:
+        with (document.path.parent / name).open("rb") as file:
+            content = file.read(MOST + 1)
+    except (OSError, ValueError):
+        cure = "give its path as seen from clinic.yaml"
+        raise document.wrong(place, f'logo.file "{name}" cannot be read', cure) from None
+    if len(content) > MOST:
+        raise document.wrong(place, f'logo.file "{name}" is larger than 50 KB', "save it smaller")
+    media_type, width, height = _measured(content)
+    if not width or not height:
+        cure = "save it as one of them"
+        raise document.wrong(place, f'logo.file "{name}" is neither PNG nor JPEG', cure)
+    if width > WIDEST or height > HIGHEST:
+        words = f'logo.file "{name}" has {width} x {height} pixels'
+        raise document.wrong(place, words, f"make it {WIDEST} x {HIGHEST} at most")
+    return Picture(media_type, content)
+
+
+def _measured(content: bytes) -> tuple[str, int, int]:
+    """What a picture says of itself: kind, width and height; 0 where it says nothing."""
+    if png := PNG.match(content):
+        return "image/png", int.from_bytes(png["width"]), int.from_bytes(png["height"])
+    at = 2 if content.startswith(b"\xff\xd8") else len(content)
+    while segment := SEGMENT.match(content, at):
+        if FRAME.match(segment[1]):
+            size = content[segment.end() + 1 : segment.end() + 5]
+            return "image/jpeg", int.from_bytes(size[2:]), int.from_bytes(size[:2])
+        at = segment.end() - 2 + int.from_bytes(segment[2])
+    return "", 0, 0

@@ -72,8 +72,26 @@ class Reference(Written):
         names = [author.shown for author in self.author]
         if len(names) > 3:  # noqa: PLR2004 - more than three names are a crowd
             names = [names[0], "others"]
-        who = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-        return ", ".join(filter(None, (who, self.container_title, str(self.year))))
+        return ", ".join(filter(None, (_listed(names), self.container_title, str(self.year))))
+
+    @property
+    def in_full(self) -> str:
+        """Authors, title, journal, year, volume, pages, note, DOI or PMID, as text."""
+        page = str(self.page or "").replace("-", "–")
+        kind = "pages" if page[:1].isdigit() else "article"
+        inside = (("volume", self.volume), ("issue", self.issue), (kind, page))
+        journal = (self.container_title or self.publisher, self.number, self.year)
+        where = [*filter(None, journal), *(f"{word} {value}" for word, value in inside if value)]
+        who = _listed([author.shown for author in self.author])
+        parts = (who, self.title, ", ".join(map(str, where)), self.note)
+        named = (("DOI ", self.DOI), ("PMID ", self.PMID), ("", self.URL))
+        ended = [part if part.endswith(("?", ".")) else f"{part}." for part in parts if part]
+        # A name is there to be copied: no full stop after it.
+        return " ".join([*ended, *(f"{register}{name}" for register, name in named if name)])
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 Entry = TypeVar("Entry", Claim, Reference)
@@ -85,7 +103,7 @@ class Register(Generic[Entry]):
 
     path: Path
     entries: dict[str, Entry]
-    lines: dict[str, int | None]
+    lines: dict[str, int]
 
 
 def read_claims(folder: Path) -> Register[Claim]:
@@ -100,14 +118,6 @@ def read_references(folder: Path) -> Register[Reference]:
 
 def _register(path: Path, model: type[Entry]) -> Register[Entry]:
     document = read_yaml(path)
-    if not isinstance(document.value, list):
-        raise document.wrong((), "is not a list", "begin each entry with a dash: - id: …")
-    entries: dict[str, Entry] = {}
-    lines: dict[str, int | None] = {}
-    for number in range(len(document.value)):
-        entry = document.parse_part((number,), model)
-        if entry.id in entries:
-            raise document.wrong((number,), f'"{entry.id}" stands twice', "keep one of them")
-        entries[entry.id] = entry
-        lines[entry.id] = document.line((number,))
+    entries = document.records(model, "id")
+    lines = {name: document.lines[number,] for number, name in enumerate(entries)}
     return Register(path, entries, lines)

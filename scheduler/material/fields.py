@@ -12,14 +12,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from scheduler.findings import closest
 from scheduler.material.yamlfile import Unusable
@@ -30,33 +23,26 @@ FIRST_YEAR, LAST_YEAR = 1900, 2999  # further away, sums of dates run off the ca
 class Written(BaseModel):
     """What a person wrote: frozen, and a field that is not known is refused."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=True, revalidate_instances="never"
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
 def parse_date(value: Any) -> date:
     """Parse a date as year-month-day."""
-    if isinstance(value, date):
-        return value
+    cure = "write year-month-day, as in 2026-11-23"
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", str(value)):
-        raise Unusable(f'"{value}" is not a date', "write year-month-day, as in 2026-11-23")
+        raise Unusable(f'"{value}" is not a date', cure)
     try:
         day = date.fromisoformat(str(value))
     except ValueError:
-        cure = "write year-month-day, as in 2026-11-23"
         raise Unusable(f'"{value}" is a date that does not exist', cure) from None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        raise Unusable(
-            f'"{value}" is too far away', f"write a year from {FIRST_YEAR} to {LAST_YEAR}"
-        )
+        cure = f"write a year from {FIRST_YEAR} to {LAST_YEAR}"
+        raise Unusable(f'"{value}" is too far away', cure)
     return day
 
 
 def parse_time(value: Any) -> time:
     """Parse a time of day, hours and minutes."""
-    if isinstance(value, time):
-        return value
     match = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])", str(value))
     if not match:
         raise Unusable(f'"{value}" is not a time of day', "write hours and minutes, as in 09:30")
@@ -71,8 +57,6 @@ def zone_names() -> frozenset[str]:
 
 def parse_zone(value: Any) -> ZoneInfo:
     """Look up an IANA time zone (RFC 6557)."""
-    if isinstance(value, ZoneInfo):
-        return value
     if str(value) not in zone_names():
         cure = closest(str(value), zone_names(), "write an IANA name, as in Europe/London")
         raise Unusable(f'"{value}" is not known', cure)
@@ -96,17 +80,20 @@ def parse_address(value: Any) -> str:
 
 
 def clean(value: Any) -> str:
-    """One line of text: control, bidi and other invisible characters out, spaces folded."""
+    """One line of text: control, bidi and other invisible characters out, spaces folded.
+
+    What could reorder or hide the text around it goes; joiners stay.
+    """
     if not isinstance(value, str | int):
         raise Unusable("is not text", "write it in quotes")
-    text = unicodedata.normalize("NFC", str(value))
-    kept = (" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
-    return " ".join("".join(c for c in kept if not _invisible(c)).split())
-
-
-def _invisible(character: str) -> bool:
-    """Whether a format character could reorder or hide the text around it (joiners stay)."""
-    return unicodedata.category(character) in ("Cf", "Cs", "Co") and character not in "\u200c\u200d"
+    kept = []
+    for character in unicodedata.normalize("NFC", str(value)):
+        kind = unicodedata.category(character)
+        if kind in ("Cc", "Zl", "Zp"):
+            kept.append(" ")
+        elif kind not in ("Cf", "Cs", "Co") or character in "\u200c\u200d":
+            kept.append(character)
+    return " ".join("".join(kept).split())
 
 
 def filled(value: str) -> str:
@@ -116,23 +103,21 @@ def filled(value: str) -> str:
     return value
 
 
-# What an editor is told of each kind (JSON Schema). The checks above decide.
-_DAY = {"type": "string", "format": "date", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
-_TIME = {"type": "string", "pattern": r"^([01][0-9]|2[0-3]):[0-5][0-9]$"}
-_ZONE = {"type": "string", "pattern": r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"}
-_ADDRESS = {"type": "string", "format": "idn-email", "pattern": r"^[^@\s]+@[^@\s]+$"}
+def _told(**schema: Any) -> WithJsonSchema:
+    """What an editor is told of a kind of text (JSON Schema). The checks above decide."""
+    return WithJsonSchema({"type": "string", **schema})
+
+
+_DAY = _told(format="date", pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", examples=["2026-11-23"])
+_TIME = _told(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["09:30"])
+_ZONE = _told(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", examples=["Europe/London"])
+_ADDRESS = _told(format="idn-email", pattern=r"^[^@\s]+@[^@\s]+$")
 _TEXT = Field(json_schema_extra={"type": ["string", "integer"]})  # 999 needs no quotes
 _FULL = Field(json_schema_extra={"type": ["string", "integer"], "minLength": 1})
 
-Date = Annotated[
-    date, BeforeValidator(parse_date), WithJsonSchema(_DAY | {"examples": ["2026-11-23"]})
-]
-ClockTime = Annotated[
-    time, BeforeValidator(parse_time), WithJsonSchema(_TIME | {"examples": ["09:30"]})
-]
-Zone = Annotated[
-    ZoneInfo, BeforeValidator(parse_zone), WithJsonSchema(_ZONE | {"examples": ["Europe/London"]})
-]
-Address = Annotated[str, BeforeValidator(parse_address), WithJsonSchema(_ADDRESS)]
+Date = Annotated[date, BeforeValidator(parse_date), _DAY]
+ClockTime = Annotated[time, BeforeValidator(parse_time), _TIME]
+Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone), _ZONE]
+Address = Annotated[str, BeforeValidator(parse_address), _ADDRESS]
 Words = Annotated[str, BeforeValidator(clean), _TEXT]
 Line = Annotated[str, BeforeValidator(clean), AfterValidator(filled), _FULL]

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from scheduler.findings import wrong
 from scheduler.material.fields import Date, Line, Written
-from scheduler.material.yamlfile import Document, read_text, read_yaml
+from scheduler.material.yamlfile import read_text, read_yaml
 
 SLUG = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
 CITATION = re.compile(r"\s*\[@([A-Za-z0-9_-]+)\]")
@@ -42,6 +42,9 @@ class LessonFront(Written):
     claims: ClaimIds = Field(description="a list of claims, as in [C1, C2]")
     review_by: Date = Field(description="a date, as in 2027-11-30")
     allow: tuple[Allowed, ...] = Field((), description="a list of rule and reason")
+    was: Annotated[str, Field(pattern=SLUG)] | None = Field(
+        None, description="the slug that this lesson had before, or none if it is new"
+    )
 
 
 class BlockFront(Written):
@@ -97,6 +100,7 @@ class Lesson(Passage):
     subject: str
     preheader: str
     action: str
+    was: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,32 +149,23 @@ def read_course(folder: Path) -> Course:
         raise document.wrong(("lessons",), "the course has no lessons", "name the files in order")
     lessons: dict[str, Lesson] = {}
     for week, name in enumerate(file.lessons):
-        lesson = _read_lesson(folder / "lessons" / name, week, document)
+        path = folder / "lessons" / name
+        if not path.is_file():
+            words = f'there is no lesson file "{name}" in lessons/'
+            raise document.wrong(("lessons", week), words, "correct the name or write the lesson")
+        lesson = Lesson(week=week, **_split(path, LessonFront))
         if lesson.slug in lessons:
             words = f'the slug "{lesson.slug}" of {name} is taken'
             raise document.wrong(("lessons", week), words, "give each lesson its own slug")
         lessons[lesson.slug] = lesson
     return Course(
-        title=file.title,
-        purpose=file.purpose,
-        begins_after=file.begins_after,
-        pace=file.pace,
-        min_gap=file.min_gap,
-        lessons=tuple(lessons.values()),
-        emergency=_read_block(folder / "blocks" / "emergency.md"),
-        same_day=_read_block(folder / "blocks" / "same-day.md"),
+        **dict(file)
+        | {
+            "lessons": tuple(lessons.values()),
+            "emergency": Passage(**_split(folder / "blocks" / "emergency.md", BlockFront)),
+            "same_day": Passage(**_split(folder / "blocks" / "same-day.md", BlockFront)),
+        }
     )
-
-
-def _read_lesson(path: Path, week: int, course: Document) -> Lesson:
-    if not path.is_file():
-        words = f'there is no lesson file "{path.name}" in lessons/'
-        raise course.wrong(("lessons", week), words, "correct the name or write the lesson")
-    return Lesson(week=week, **_split(path, LessonFront))
-
-
-def _read_block(path: Path) -> Passage:
-    return Passage(**_split(path, BlockFront))
 
 
 def _split(path: Path, model: type[Written]) -> dict[str, Any]:
@@ -179,12 +174,10 @@ def _split(path: Path, model: type[Written]) -> dict[str, Any]:
     match = FRONT.match(text)
     if not match:
         raise wrong(path, 1, "has no front matter", "begin with --- and the fields, then ---")
-    document = read_yaml(path, match[1], first_line=2)
-    front = document.parse(model)
-    body = text[match.end() :]
+    document = read_yaml(path, "\n" + match[1])
+    front, body = document.parse(model), text[match.end() :]
     lines = {str(place[0]): line for place, line in document.lines.items() if len(place) == 1}
     lines["body"] = text[: match.end()].count("\n") + 1
     if not body.strip():
         raise wrong(path, lines["body"], "has no text", "write it")
-    fields = {name: getattr(front, name) for name in model.model_fields}
-    return {"path": path, "body": body, "lines": lines, **fields}
+    return {"path": path, "body": body, "lines": lines, **dict(front)}

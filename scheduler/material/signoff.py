@@ -83,8 +83,10 @@ def standing(material: "Material", today: date) -> dict[str, Standing]:
 def barred(material: "Material", today: date) -> dict[str, tuple[Standing, ...]]:
     """Each lesson that must not go to a patient, with what stands in its way."""
     stands = standing(material, today)
-    pairs = {slug: (stands[slug], stands[BLOCKS]) for slug in material.course.by_slug}
-    ways = {slug: tuple(s for s in pair if s.state != "signed") for slug, pair in pairs.items()}
+    blocks = stands.pop(BLOCKS)
+    ways = {
+        what: tuple(s for s in (own, blocks) if s.state != "signed") for what, own in stands.items()
+    }
     return {slug: way for slug, way in ways.items() if way}
 
 
@@ -143,22 +145,14 @@ def _trimmed(text: str) -> str:
 def read_signatures(folder: Path) -> dict[str, Signature]:
     """The signatures by what was signed; without the file there are none."""
     path = folder / FILE
-    return _parsed(read_yaml(path))[1] if path.exists() else {}
+    return _signatures(read_yaml(path)) if path.exists() else {}
 
 
-def _parsed(document: Document) -> tuple[list[int], dict[str, Signature]]:
-    """The line of each entry, and the entries."""
-    value = [] if document.value is None else document.value
-    if not isinstance(value, list):
-        raise document.wrong((), "is not a list", "begin each signature with a dash: - what: …")
-    found: dict[str, Signature] = {}
-    for number in range(len(value)):
-        signature = document.parse_part((number,), Signature)
-        if signature.what in found:
-            words = f'"{signature.what}" is signed twice'
-            raise document.wrong((number,), words, "keep the newer signature")
-        found[signature.what] = signature
-    return [document.lines[number,] for number in range(len(value))], found
+def _signatures(document: Document) -> dict[str, Signature]:
+    if document.value is None:
+        return {}
+    twice = "is signed twice", "keep the newer signature"
+    return document.records(Signature, "what", "signature", twice)
 
 
 def signed(path: Path, text: str, new: Sequence[Signature]) -> str:
@@ -170,22 +164,24 @@ def signed(path: Path, text: str, new: Sequence[Signature]) -> str:
         WrongInput: the list is written so that a new entry does not fit in.
 
     """
-    starts, before = _parsed(read_yaml(path, text))
+    document = read_yaml(path, text)
+    before = _signatures(document)
+    starts = [document.lines[number,] - 1 for number in range(len(before))]
     lines = (text.rstrip("\n") + "\n").splitlines(keepends=True)
-    head = lines[: starts[0] - 1] if starts else [line for line in lines if _is_comment(line)]
-    bounds = pairwise([*starts, len(lines) + 1])
-    parts = {what: lines[a - 1 : b - 1] for what, (a, b) in zip(before, bounds, strict=True)}
+    head = lines[: starts[0]] if starts else [line for line in lines if _is_comment(line)]
+    bounds = pairwise([*starts, len(lines)])
+    parts = {what: lines[a:b] for what, (a, b) in zip(before, bounds, strict=True)}
     for signature in new:
         below = [*takewhile(_is_comment, reversed(parts.get(signature.what, [])))]
         parts[signature.what] = [_entry(signature), *reversed(below)]
     result = "".join([*head, *chain(*parts.values())])
     try:
-        understood = _parsed(read_yaml(path, result))[1]
+        understood = _signatures(read_yaml(path, result))
     except WrongInput:
         understood = {}
     if understood != before | {signature.what: signature for signature in new}:
         cure = "begin each signature with a dash in the first column, on a line of its own"
-        raise wrong(path, starts[0] if starts else 1, "has no room for a signature", cure)
+        raise wrong(path, document.line((0,)), "has no room for a signature", cure)
     return result
 
 
@@ -195,14 +191,7 @@ def _is_comment(line: str) -> bool:
 
 
 def _entry(signature: Signature) -> str:
-    words = {
-        name: json.dumps(getattr(signature, name), ensure_ascii=False)
-        for name in ("what", "name", "registration")
-    }
-    return (
-        f"- what: {words['what']}\n"
-        f"  sha256: {signature.sha256}\n"
-        f"  name: {words['name']}\n"
-        f"  registration: {words['registration']}\n"
-        f"  signed_on: {signature.signed_on}\n"
-    )
+    fields = signature.model_dump(mode="json")
+    for name in ("what", "name", "registration"):
+        fields[name] = json.dumps(fields[name], ensure_ascii=False)
+    return "- " + "  ".join(f"{name}: {value}\n" for name, value in fields.items())

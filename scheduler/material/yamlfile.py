@@ -9,13 +9,14 @@
 """
 
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from scheduler.findings import Finding, WrongInput, closest, shown, wrong
@@ -33,13 +34,14 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"), ["~", "n", ""]
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]{0,17})$"), list("-0123456789")
-)
+PLAIN: dict[str, tuple[str, str, Callable[[str], bool | int | None]]] = {
+    "tag:yaml.org,2002:bool": (r"true|false", "tf", lambda text: text == "true"),
+    "tag:yaml.org,2002:null": (r"~|null|", "~n", lambda _: None),
+    "tag:yaml.org,2002:int": (r"-?(?:0|[1-9][0-9]{0,17})", "-0123456789", int),
+}
+"""Plain scalars that are not text: how they look, how they begin, and what they mean."""
+for _tag, (_looks, _begins, _) in PLAIN.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_looks})$"), [*_begins, ""])
 
 
 @dataclass(frozen=True)
@@ -75,28 +77,42 @@ class Document:
         for step in place:
             value = value[step]
         try:
-            return TypeAdapter(model).validate_python(value)
+            return model.model_validate(value)
         except ValidationError as error:
-            raise WrongInput(
-                *dict.fromkeys(self._finding(place, fault, model) for fault in error.errors())
-            ) from (None)
+            faults = (self._finding(place, fault, model) for fault in error.errors())
+            raise WrongInput(*dict.fromkeys(faults)) from None
+
+    def records(
+        self,
+        model: type[Model],
+        key: str,
+        kind: str = "entry",
+        twice: tuple[str, str] = ("stands twice", "keep one of them"),
+    ) -> dict[str, Model]:
+        """The entries of a list, by the field that each is known by, in the file's order."""
+        if not isinstance(self.value, list):
+            raise self.wrong((), "is not a list", f"begin each {kind} with a dash: - {key}: …")
+        found: dict[str, Model] = {}
+        for number in range(len(self.value)):
+            entry = self.parse_part((number,), model)
+            name = getattr(entry, key)
+            if name in found:
+                raise self.wrong((number,), f'"{name}" {twice[0]}', twice[1])
+            found[name] = entry
+        return found
 
     def _finding(self, base: Place, fault: ErrorDetails, model: type[BaseModel]) -> Finding:
         """Turn pydantic's fault into words that name the field and the cure."""
-        place = (*base, *fault["loc"])
-        field = ".".join(step for step in fault["loc"] if isinstance(step, str)) or "this"
-        owner, info = _owner(model, fault["loc"])
+        loc, given = fault["loc"], fault["input"]
+        field = ".".join(step for step in loc if isinstance(step, str)) or "this"
+        fields, info = _followed(model, loc)
         cure = (info.description if info else None) or ""
-        given = fault["input"]
         match fault["type"]:
             case "missing":
                 words, cure = f"{field} is missing", f"add {cure or 'it'}"
             case "extra_forbidden":
-                fields = owner.model_fields if owner else {}
-                known = [info.alias or name for name, info in fields.items()]
-                name = str(fault["loc"][-1])
-                words = f'"{name}" is not a field here'
-                cure = closest(name, known, "known are " + ", ".join(known))
+                words = f'"{loc[-1]}" is not a field here'
+                cure = closest(str(loc[-1]), fields, "known are " + ", ".join(fields))
             case "value_error":
                 reason = fault["ctx"]["error"]
                 words, cure = f"{field} {reason}", getattr(reason, "cure", cure)
@@ -106,7 +122,7 @@ class Document:
             case _:
                 words = f"{field} {_quoted(given)} cannot be used"
                 cure = f"give {cure}" if cure else fault["msg"].lower()
-        return Finding(shown(self.path), self.line(place), words, cure)
+        return Finding(shown(self.path), self.line((*base, *loc)), words, cure)
 
 
 class Unusable(ValueError):
@@ -117,36 +133,29 @@ class Unusable(ValueError):
         self.cure = cure
 
 
-def read_yaml(path: Path, text: str | None = None, first_line: int = 1) -> Document:
-    """Read a file, or the part of it that begins at `first_line`.
+def read_yaml(path: Path, text: str | None = None) -> Document:
+    """Read a file, or the part of its text that is given, after as many line ends as are above it.
 
     Raises:
         WrongInput: no such file, not UTF-8, not YAML, a key twice, an anchor.
 
     """
-    if text is None:
-        text = read_text(path)
-    offset = first_line - 1
+    text = read_text(path) if text is None else text
     try:
-        _refuse_riddles(text, path, offset)
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-        finally:
-            loader.dispose()
+        _refuse_riddles(text, path)
+        node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 + offset if mark else None
+        line = mark.line + 1 if mark else None
         cure = "check the indentation, the colons and the quotes"
         raise wrong(path, line, f"not YAML: {error.problem or error.context}", cure) from None
     except yaml.YAMLError as error:
         raise wrong(path, None, f"not YAML: {error}".split("\n")[0], "save it as text") from None
-    lines: dict[Place, int] = {(): first_line}
-    value = _build(node, (), lines, offset, path) if node is not None else None
-    return Document(path, value, lines)
+    lines: dict[Place, int] = {(): len(text) - len(text.lstrip("\n")) + 1}
+    return Document(path, None if node is None else _built(node, (), lines, path), lines)
 
 
-def _refuse_riddles(text: str, path: Path, offset: int) -> None:
+def _refuse_riddles(text: str, path: Path) -> None:
     """Refuse anchors, aliases, tags and deep nests before any of them is followed.
 
     Events come one after the other; nodes are made by functions that call themselves, in C without
@@ -155,7 +164,7 @@ def _refuse_riddles(text: str, path: Path, offset: int) -> None:
     depth = 0
     events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
     for event in events:
-        line = event.start_mark.line + 1 + offset
+        line = event.start_mark.line + 1
         if getattr(event, "anchor", None):
             raise wrong(path, line, f'"{event.anchor}" is an anchor', "write the words out")
         if getattr(event, "tag", None):
@@ -186,69 +195,44 @@ def read_text(path: Path) -> str:
         raise wrong(path, None, reason, "check the path and its permissions") from None
 
 
-def _build(node: yaml.Node, place: Place, lines: dict[Place, int], offset: int, path: Path) -> Any:
-    lines.setdefault(place, node.start_mark.line + 1 + offset)
+def _built(node: yaml.Node, place: Place, lines: dict[Place, int], path: Path) -> Any:
+    lines.setdefault(place, node.start_mark.line + 1)
     if isinstance(node, yaml.ScalarNode):
-        return _scalar(node)
+        return PLAIN[node.tag][2](node.value) if node.tag in PLAIN else node.value
     if isinstance(node, yaml.SequenceNode):
-        return [
-            _build(item, (*place, number), lines, offset, path)
-            for number, item in enumerate(node.value)
-        ]
-    built: dict[Hashable, Any] = {}
+        items = enumerate(node.value)
+        return [_built(item, (*place, number), lines, path) for number, item in items]
+    built: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1 + offset
+        line, key = key_node.start_mark.line + 1, key_node.value
         if not isinstance(key_node, yaml.ScalarNode):
             raise wrong(path, line, "a key must be a word", "check the indentation")
-        key = str(key_node.value)
         if key in built:
             raise wrong(path, line, f'"{key}" stands twice', "keep one of them")
         lines[(*place, key)] = line
-        built[key] = _build(value_node, (*place, key), lines, offset, path)
+        built[key] = _built(value_node, (*place, key), lines, path)
     return built
 
 
-def _scalar(node: yaml.ScalarNode) -> str | int | bool | None:
-    match node.tag.rpartition(":")[2]:
-        case "int":
-            return int(node.value)
-        case "bool":
-            return bool(node.value == "true")
-        case "null":
-            return None
-        case _:
-            return str(node.value)
-
-
-def _owner(model: type[BaseModel], loc: Place) -> tuple[type[BaseModel] | None, Any]:
-    """The model that owns the faulty field, and the field, as far as they can be followed."""
-    owner: type[BaseModel] | None = model
+def _followed(
+    model: type[BaseModel] | None, loc: Place
+) -> tuple[dict[str, FieldInfo], FieldInfo | None]:
+    """The fields beside a faulty one, by the names that people write, and the field itself."""
+    fields: dict[str, FieldInfo] = {}
     info = None
     for step in loc:
-        if isinstance(step, int) or owner is None:
-            continue
-        info = _field(owner, step)
-        inner = _model_in(info.annotation) if info else None
-        if step == loc[-1] or inner is None:
-            break
-        owner = inner
-    return owner, info
-
-
-def _field(owner: type[BaseModel], name: str) -> Any:
-    """A field by the name that people write."""
-    fields = owner.model_fields
-    return next((info for own, info in fields.items() if name == (info.alias or own)), None)
+        if isinstance(step, str) and model:
+            fields = {info.alias or name: info for name, info in model.model_fields.items()}
+            info = fields.get(step)
+            model = _model_in(info.annotation) if info else None
+    return fields, info
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     """The model inside `list[Model]`, `tuple[Model, ...]` or `Model | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    for part in getattr(annotation, "__args__", ()):
-        if found := _model_in(part):
-            return found
-    return None
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
 def _quoted(given: object) -> str:

@@ -52,13 +52,16 @@ def calendar_of(clinic: Clinic, country: Country) -> Calendar:
     """The calendar of a clinic: its weekdays, its closures, its region's public holidays.
 
     Raises:
-        WrongInput: the region is not known.
+        WrongInput: the region is not known, or the listed closures never end.
 
     """
     nation, *part = country.holidays
     subdivision = clinic.subdivision or (part[0] if part else None)
     closures = tuple((closure.first, closure.last, closure.reason) for closure in clinic.closed)
-    return Calendar(clinic.open, closures, _holidays(nation, subdivision))
+    calendar = Calendar(clinic.open, closures, _holidays(nation, subdivision))
+    for first, _, _ in closures:
+        calendar.open_from(first)
+    return calendar
 
 
 @lru_cache

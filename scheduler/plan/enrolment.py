@@ -26,7 +26,11 @@ class Hold:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """One subscriber's enrolment with its tailoring; dates are the subscriber's local dates."""
+    """One subscriber's enrolment with its tailoring; dates are the subscriber's local dates.
+
+    `owed` are lessons that an edit of the course put before the last one sent, though the person
+    had not had them yet: they still go (P12).
+    """
 
     first_appointment: date
     enrolled_at: datetime
@@ -36,6 +40,7 @@ class Enrolment:
     start: date | None = None
     holds: tuple[Hold, ...] = ()
     skips: frozenset[str] = frozenset()
+    owed: frozenset[str] = frozenset()
     status: Status = "active"
 
 

@@ -33,7 +33,11 @@ State = Literal[
 
 @dataclass(frozen=True)
 class PlannedLetter:
-    """One lesson of one person: when it goes or went (UTC and local time), or why it does not."""
+    """One lesson of one person: when it goes or went (UTC and local time), or why it does not.
+
+    `overdue` is the local date on which it should have gone, when that has passed (P9); `outcome`
+    says what became of it or of the last try, where that is not simply that it went.
+    """
 
     lesson: str
     week: int
@@ -41,6 +45,8 @@ class PlannedLetter:
     utc: datetime | None
     local: datetime | None
     reasons: tuple[str, ...]
+    overdue: date | None = None
+    outcome: str = ""
 
 
 def plan(
@@ -50,9 +56,9 @@ def plan(
 
     `sent` holds the lessons that are not to go again, in the order they went; `now` is UTC.
     """
-    coming = {letter.lesson: letter for letter in _coming(course, enrolment, calendar, sent, now)}
+    to_come = {letter.lesson: letter for letter in coming(course, enrolment, calendar, sent, now)}
     return [
-        coming.get(lesson.slug) or _settled(lesson, enrolment, sent) for lesson in course.lessons
+        to_come.get(lesson.slug) or _settled(lesson, enrolment, sent) for lesson in course.lessons
     ]
 
 
@@ -80,13 +86,22 @@ def _to_come(course: Course, enrolment: Enrolment, sent: Sent) -> list[Lesson]:
     if enrolment.status != "active":
         return []
     last = max((lesson.week for lesson in course.lessons if lesson.slug in sent), default=-1)
-    return [lesson for lesson in course.lessons[last + 1 :] if lesson.slug not in enrolment.skips]
+    return [
+        lesson
+        for lesson in course.lessons
+        if (lesson.week > last or lesson.slug in enrolment.owed)
+        and lesson.slug not in sent
+        and lesson.slug not in enrolment.skips
+    ]
 
 
-def _coming(
+def coming(
     course: Course, enrolment: Enrolment, calendar: Calendar, sent: Sent, now: datetime
 ) -> Iterator[PlannedLetter]:
-    """Walk over the sent letters and the coming ones; yield the coming ones."""
+    """The letters of plan() that are planned or held, one after the other, worked out as asked for.
+
+    A round only asks for the first.
+    """
     zone, holds = enrolment.zone, enrolment.holds
     start = enrolment.start or enrolment.first_appointment
     slot = first_slot(now - GRACE, enrolment.send_at, zone)
@@ -126,7 +141,8 @@ def _coming(
             trace += last.trace
         utc = instant(last.day, enrolment.send_at, zone)
         local = utc.astimezone(zone)
-        yield PlannedLetter(lesson.slug, lesson.week, "planned", utc, local, tuple(trace))
+        overdue = first.day if slot > first.day else None
+        yield PlannedLetter(lesson.slug, lesson.week, "planned", utc, local, tuple(trace), overdue)
         previous = last.day
         if first.holds:
             shift += first.day - own

@@ -1,20 +1,24 @@
 """subscribers.yaml: one entry a person, read and checked whole before anything is done with it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
+import yaml
 from pydantic import AfterValidator, Field
 
 from scheduler.findings import Finding, WrongInput, closest, shown
+from scheduler.ledger.people import Person
 from scheduler.material.fields import Address, ClockTime, Date, Line, Words, Written, Zone
 from scheduler.material.lessons import Course
 from scheduler.material.yamlfile import Document, Unusable, read_yaml
 from scheduler.plan.enrolment import Hold, Status
 
 LONGEST_NOTE = 800
+PACES = range(3, 29)  # days between two letters
 
 
 def _short(note: str) -> str:
@@ -81,6 +85,34 @@ class Entry(Written):
 TAILORING = tuple(field for field in Entry.model_fields if field != "id")
 
 
+def entry_of(person: Person) -> Entry:
+    """What a file would say of a person."""
+    values = {name: getattr(person, name) for name in TAILORING}
+    holds = tuple(
+        HoldEntry.model_construct(first=hold.first, until=hold.until, reason=hold.reason)
+        for hold in person.hold
+    )
+    return Entry.model_construct(id=person.id, **(values | {"hold": holds}))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what an entry holds as a person would."""
+
+
+_Dumper.add_representer(tuple, lambda dumper, value: dumper.represent_list(value))
+_Dumper.add_representer(ZoneInfo, lambda dumper, value: dumper.represent_str(str(value)))
+_Dumper.add_representer(time, lambda dumper, value: dumper.represent_str(f"{value:%H:%M}"))
+
+
+def written(entries: Iterable[Entry]) -> str:
+    """A roster file that says just this."""
+    rows = [
+        entry.model_dump(exclude_none=True, exclude_defaults=True, by_alias=True)
+        for entry in entries
+    ]
+    return yaml.dump(rows, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {field: _plain(inner) for field, inner in value.items()}
@@ -98,6 +130,7 @@ class Roster:
     path: Path
     entries: tuple[Entry, ...]
     document: Document
+    says = frozenset(Entry.model_fields)
 
     def line(self, number: int, field: str = "") -> int | None:
         """Where an entry, or a field of it, stands."""
@@ -121,52 +154,54 @@ def read_roster(path: Path, course: Course, today: date) -> Roster:
             (), "is not a list of people", "begin each entry with a dash: - email: …"
         )
     entries: list[Entry] = []
-    faults: list[Finding] = []
+    wrong: list[Finding] = []
     for number in range(len(document.value)):
         try:
             entries.append(document.parse_part((number,), Entry))
         except WrongInput as error:
-            faults += error.findings
-    if faults:
-        raise WrongInput(*faults)
+            wrong += error.findings
+    if wrong:
+        raise WrongInput(*wrong)
     roster = Roster(path, tuple(entries), document)
-    if faults := list(_faults(roster, course, today)):
-        raise WrongInput(*faults)
+    if found := [roster.finding(*fault) for fault in faults(entries, roster.line, course, today)]:
+        raise WrongInput(*found)
     return roster
 
 
-def _faults(roster: Roster, course: Course, today: date) -> Iterator[Finding]:
-    """What no single field can know."""
+def faults(
+    entries: Sequence[Entry], line: Callable[[int], int | None], course: Course, today: date
+) -> Iterator[tuple[int, str, str, str]]:
+    """What no single field can know: number of the entry, field, words, cure."""
     seen: dict[str, int] = {}
     homes: dict[str, int] = {}
-    for number, entry in enumerate(roster.entries):
+    for number, entry in enumerate(entries):
         if entry.key in seen:
-            first = roster.line(seen[entry.key])
+            first = line(seen[entry.key])
             field = "id" if entry.id else "email"
             words = f"{field} is the same as in line {first}"
             cure = "give each person an id of their own"
-            yield roster.finding(number, field, words, cure)
+            yield number, field, words, cure
         elif (other := homes.get(entry.email.casefold())) is not None and not (
-            entry.id and roster.entries[other].id
+            entry.id and entries[other].id
         ):
-            words = f"email is the same as in line {roster.line(other)}"
-            yield roster.finding(number, "email", words, "give each person an id of their own")
+            words = f"email is the same as in line {line(other)}"
+            yield number, "email", words, "give each person an id of their own"
         seen.setdefault(entry.key, number)
         homes.setdefault(entry.email.casefold(), number)
         if entry.start and entry.start < entry.first_appointment:
             words = f"start {entry.start} is before the first appointment"
             cure = f"use {entry.first_appointment} or later"
-            yield roster.finding(number, "start", words, cure)
+            yield number, "start", words, cure
         if entry.consent > today:
             words = f"consent {entry.consent} is in the future"
             cure = "write the day on which the person agreed, and enrol from then on"
-            yield roster.finding(number, "consent", words, cure)
+            yield number, "consent", words, cure
         for hold in entry.hold:
             if hold.until and hold.until <= hold.first:
                 words = f"hold until {hold.until} does not come after its from"
-                yield roster.finding(number, "hold", words, "until is the first day after the hold")
+                yield number, "hold", words, "until is the first day after the hold"
         for slug in entry.skip:
             if slug not in course.by_slug:
                 cure = closest(slug, course.by_slug, "known are " + ", ".join(course.by_slug))
                 words = f'skip "{slug}" is not a lesson'
-                yield roster.finding(number, "skip", words, cure)
+                yield number, "skip", words, cure

@@ -1,39 +1,67 @@
-"""From the file to the database: a three-way merge, all or nothing.
+"""From a file to the database: a three-way merge, all or nothing.
 
 1. Find each entry's person: by id, else by address.
 2. Nobody: a new person with a new enrolment.
 3. Somebody: for each field, what the file last said (base), says now (file), and what the database
    has (theirs). The file has not changed it: theirs stays, so that an old line does not undo what a
    physiotherapist did since. Theirs has not changed: the file's goes in. Both have, differently: a
-   conflict, and nothing is applied.
+   conflict, and nothing is applied. A file that does not speak about a field leaves it alone.
 4. Write everybody in one transaction, with the dates that follow (D1). Nobody is ever removed.
+
+A file that would move or end more than a fifth of the roster waits for a person's word: a wrong
+column must not reach patients.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from scheduler.findings import Finding, WrongInput
-from scheduler.ledger import deliveries, people
+from scheduler.findings import Finding, NotDone, WrongInput
+from scheduler.keys import Keys
+from scheduler.ledger import changes, deliveries, people
+from scheduler.ledger.changes import Change
 from scheduler.ledger.people import Person, new_id
 from scheduler.ledger.planner import Planner
-from scheduler.roster.entries import TAILORING, Entry, Roster
+from scheduler.ledger.suppressions import among
+from scheduler.plan.rules import PlannedLetter
+from scheduler.roster.entries import TAILORING, Entry, entry_of
+
+REFUSED = "email is on the list of those not to be written to ({why})"
+MANY = 5  # one in so many
+PART = 2000  # people written at once
+
+
+class Listing(Protocol):
+    """People as a file has them: the entries, and the fields that the file speaks about."""
+
+    @property
+    def entries(self) -> Sequence[Entry]: ...
+    @property
+    def says(self) -> frozenset[str]: ...
+    def finding(self, number: int, field: str, words: str, cure: str) -> Finding:
+        """A fault of an entry, with the line it stands on."""
 
 
 @dataclass(frozen=True)
 class Merge:
-    """What applying the file would do."""
+    """What applying the file would do.
 
-    new: list[tuple[Person, Entry]] = field(default_factory=list)
-    changed: list[tuple[Person, Entry, tuple[str, ...]]] = field(default_factory=list)
+    `said` is what it says of each person of whom that is new; `refused` are the entries of people
+    who must not be written to.
+    """
+
+    new: list[Change] = field(default_factory=list)
+    changed: list[Change] = field(default_factory=list)
     same: list[Person] = field(default_factory=list)
-    reworded: list[tuple[Person, Entry]] = field(default_factory=list)
+    said: dict[str, Entry] = field(default_factory=dict)
+    refused: list[Finding] = field(default_factory=list)
+    roster: int = 0  # how many active people there were before
 
 
-def merge(db: Connection, roster: Roster, now: datetime) -> Merge:
+def merge(db: Connection, listing: Listing, keys: Keys, now: datetime) -> Merge:
     """Hold the file against the database; nothing is written.
 
     Raises:
@@ -42,41 +70,105 @@ def merge(db: Connection, roster: Roster, now: datetime) -> Merge:
     """
     bases = people.applied(db)
     known = _Known(people.everyone(db), bases)
-    result = Merge()
+    left_alone = among(db, keys, [entry.email for entry in listing.entries])
+    result = Merge(roster=known.active)
     faults: list[Finding] = []
-    for number, entry in enumerate(roster.entries):
+    for number, entry in enumerate(listing.entries):
         mine = known.matches(entry)
         if len(mine) > 1:
             words, cure = "email belongs to several people", "give this entry the person's id"
-            faults.append(roster.finding(number, "email", words, cure))
+            faults.append(listing.finding(number, "email", words, cure))
         elif not mine:
-            result.new.append((new_person(entry, now), entry))
+            if why := left_alone.get(entry.email):
+                words, cure = (
+                    REFUSED.format(why=why),
+                    "ask the person, then physiopost allow ADDRESS",
+                )
+                result.refused.append(listing.finding(number, "email", words, cure))
+                continue
+            person = new_person(entry, now)
+            result.new.append(Change("enrol", None, person))
+            result.said[person.enrolment_id] = entry
         else:
-            base = Entry.model_validate(bases[mine[0].id])
-            updates, conflicts = _three_way(base, entry, mine[0])
-            faults += [_conflict(roster, number, name, conflicts[name]) for name in conflicts]
+            theirs, stored = mine[0], bases[mine[0].id]
+            base = Entry.model_validate(stored) if stored else entry_of(theirs)
+            says = entry if listing.says >= _ALL else _only(base, entry, listing.says)
+            updates, conflicts = _three_way(base, says, theirs)
+            faults += [_conflict(listing, number, name, conflicts[name]) for name in conflicts]
             if updates:
-                person = replace(mine[0], **updates)
-                result.changed.append((person, entry, tuple(updates)))
+                result.changed.append(Change("roster", theirs, replace(theirs, **updates)))
             else:
-                result.same.append(mine[0])
-                if entry != base:  # the database has it already; next time this is the base
-                    result.reworded.append((mine[0], entry))
+                result.same.append(theirs)
+            if says != base:  # if the database has it already, this is the base next time
+                result.said[theirs.enrolment_id] = says
     if faults:
         raise WrongInput(*faults)
     return result
 
 
-def apply(db: Connection, changes: Merge, planner: Planner, now: datetime) -> None:
-    """Write a merge, within the caller's transaction."""
-    for person, entry in changes.new:
-        people.add(db, person, entry.stored(), planner.next_due(person, {}, now))
-    gone = deliveries.sent(db, [person.enrolment_id for person, _, _ in changes.changed])
-    for person, entry, _ in changes.changed:
-        due = planner.next_due(person, gone.get(person.enrolment_id, {}), now)
-        people.change(db, person, entry.stored(), due)
-    for person, entry in changes.reworded:
-        people.remember(db, person, entry.stored())
+def apply(
+    db: Connection,
+    merged: Merge,
+    planner: Planner,
+    now: datetime,
+    by: str = "roster file",
+    *,
+    batch: str | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> None:
+    """Write a merge, within the caller's transaction, a part at a time: rows take room."""
+    todo = [*merged.new, *merged.changed]
+    for place in range(0, len(todo), PART):
+        part = todo[place : place + PART]
+        changes.write(db, planner, part, now, by, batch=batch)
+        progress(len(part))
+    said = list(merged.said.items())
+    for place in range(0, len(said), PART):
+        part_said = said[place : place + PART]
+        people.remember(db, [(who, entry.stored()) for who, entry in part_said])
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One person's letters before and after a change."""
+
+    change: Change
+    before: list[PlannedLetter]
+    after: list[PlannedLetter]
+
+    @property
+    def moves(self) -> bool:
+        """Whether a date changes or the course ends."""
+        return [each.utc for each in self.before] != [each.utc for each in self.after]
+
+
+def moved(db: Connection, todo: Sequence[Change], planner: Planner, now: datetime) -> list[Moved]:
+    """What changes of people who stay would do to their dates."""
+    gone = deliveries.sent(db, [each.person.enrolment_id for each in todo])
+    found = []
+    for change in todo:
+        plans = [
+            planner.plan(each, gone.get(each.enrolment_id, {}), now) if each else []
+            for each in (change.before, change.after)
+        ]
+        found.append(Moved(change, *plans))
+    return found
+
+
+def hold_back(merged: Merge, moves: Sequence[Moved]) -> None:
+    """Stop a file that changes the dates of too many.
+
+    Raises:
+        NotDone: it would move or end more than a fifth of the roster, and more than one person.
+
+    """
+    many = sum(each.moves for each in moves)
+    if many > 1 and many * MANY > merged.roster:
+        raise NotDone(
+            f"this would move or end the courses of {many} of {merged.roster} people, more than a "
+            "fifth, so nothing was applied; look at the dates, and if they are right, type the "
+            "same again with --yes-many"
+        )
 
 
 def new_person(entry: Entry, now: datetime) -> Person:
@@ -85,7 +177,6 @@ def new_person(entry: Entry, now: datetime) -> Person:
         id=entry.id or new_id()[:12],
         enrolled_at=now,
         enrolment_id=new_id(),
-        stop_token=new_id(),
         **entry.tailoring(),
     )
 
@@ -94,6 +185,7 @@ class _Known:
     """Who is enrolled: by id, the one that the file last gave included, and by address."""
 
     def __init__(self, everyone: list[Person], bases: Mapping[str, Mapping[str, Any]]) -> None:
+        self.active = sum(person.status == "active" for person in everyone)
         self.named = {person.id for person in everyone if bases[person.id].get("id")}
         self.by_id = {bases[person.id].get("id"): person for person in everyone}
         self.by_id |= {person.id: person for person in everyone}
@@ -102,11 +194,24 @@ class _Known:
             self.by_home.setdefault(person.email.casefold(), []).append(person)
 
     def matches(self, entry: Entry) -> list[Person]:
-        """By id; else by address, unless the file tells the two apart by their ids."""
+        """By id; else by address, unless the file tells the two apart by their ids and names.
+
+        A couple may share an address; the same name there is the same person under another id,
+        as after a change of the practice system.
+        """
         if entry.id in self.by_id and entry.id:
             return [self.by_id[entry.id]]
         home = self.by_home.get(entry.email.casefold(), [])
-        return [person for person in home if not (entry.id and person.id in self.named)]
+        same = [person for person in home if person.name.casefold() == entry.name.casefold()]
+        return same or [person for person in home if not (entry.id and person.id in self.named)]
+
+
+_ALL = frozenset(TAILORING)
+
+
+def _only(base: Entry, entry: Entry, says: frozenset[str]) -> Entry:
+    """The base with what a file says that speaks about some fields only."""
+    return base.model_copy(update={name: getattr(entry, name) for name in says})
 
 
 def _three_way(base: Entry, file: Entry, theirs: Person) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -124,8 +229,8 @@ def _three_way(base: Entry, file: Entry, theirs: Person) -> tuple[dict[str, Any]
     return updates, conflicts
 
 
-def _conflict(roster: Roster, number: int, name: str, has: Any) -> Finding:
+def _conflict(listing: Listing, number: int, name: str, has: Any) -> Finding:
     now = f" to {has}" if isinstance(has, date | int) else ""
     words = f"{name} was changed{now} since this file was last applied, and the file changes it too"
     cure = "write here what it is now, apply the file, and change it after that"
-    return roster.finding(number, name, words, cure)
+    return listing.finding(number, name, words, cure)

@@ -1,16 +1,25 @@
-"""The patient's stop page (RFC 8058), and the headers that every page carries.
+"""The patient's stop page (RFC 8058), SendGrid's events, and the headers that every page carries.
 
 GET shows a page with one button and changes nothing, because virus scanners follow links. POST
 stops the course: from the button, or from the mail program's own, which sends
 List-Unsubscribe=One-Click. No cookie, no redirect, no name; the address is an opaque token.
+
+Events (D7) are verified before they are parsed, and written in one transaction. An answer other
+than 2xx makes SendGrid send them again for a day.
 """
 
-from flask import Flask, Response, render_template
+from collections.abc import Callable
+from datetime import datetime
+
+from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
+from scheduler.delivery.events import NotEvents, parse, verify
+from scheduler.keys import Keys
 from scheduler.ledger import people
 from scheduler.ledger.database import Database
-from scheduler.material import Material
+from scheduler.ledger.evidence import Evidence
+from scheduler.ledger.planner import Planner
 from scheduler.settings import Settings
 
 HEADERS = {
@@ -21,27 +30,55 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
 }
-LARGEST = 16_384  # octets of a request; one click needs 30
+LARGEST = 4_000_000  # octets of a request: SendGrid sends up to 768 KB of events at once
 
 
-def pages(database: Database, material: Material, settings: Settings) -> Flask:
-    """The application."""
+def pages(
+    database: Database,
+    planner: Planner,
+    keys: Keys,
+    settings: Settings,
+    clock: Callable[[], datetime],
+) -> Flask:
+    """The application; `clock` gives UTC instants."""
     folder = settings.templates.resolve() / "pages"
     app = Flask(__name__, template_folder=folder, static_folder=folder / "static")
     app.config["MAX_CONTENT_LENGTH"] = LARGEST
-    app.jinja_env.globals["clinic"] = material.clinic
+    app.jinja_env.globals["clinic"] = planner.material.clinic
+
+    evidence = Evidence(keys, planner)
 
     @app.get("/stop/<token>")
     def ask(token: str) -> str | tuple[str, int]:
         with database.read() as db:
-            known = people.by_stop_token(db, token)
+            known = people.of_enrolment(db, keys.enrolment(token) or "")
         return render_template("stop.html") if known else (render_template("unknown.html"), 404)
 
     @app.post("/stop/<token>")
     def stop(token: str) -> str | tuple[str, int]:
         with database.write() as db:
-            known = people.stop(db, token)
-        return render_template("stopped.html") if known else (render_template("unknown.html"), 404)
+            person = people.of_enrolment(db, keys.enrolment(token) or "")
+            if person:
+                evidence.stop(db, person, clock())
+        return render_template("stopped.html") if person else (render_template("unknown.html"), 404)
+
+    if settings.webhook_key:
+        verify(settings.webhook_key, b"", "", "")  # a wrong key is said at the start
+
+        @app.post("/events/sendgrid")
+        def events() -> tuple[str, int]:
+            body, told = request.get_data(), request.headers
+            signature = told.get("X-Twilio-Email-Event-Webhook-Signature", "")
+            timestamp = told.get("X-Twilio-Email-Event-Webhook-Timestamp", "")
+            if not verify(settings.webhook_key, body, signature, timestamp):
+                return "not signed", 403
+            try:
+                heard = parse(body)
+            except NotEvents:
+                return "no list of events", 400
+            with database.write() as db:
+                evidence.take(db, heard, clock())
+            return "", 204
 
     @app.errorhandler(HTTPException)
     def sorry(error: HTTPException) -> tuple[str, int]:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import datetime
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -26,15 +26,13 @@ from typing import Any
 from flask import Flask, Response, abort, jsonify, render_template, request
 
 from scheduler.checks import check
-from scheduler.delivery.round import merge_values
 from scheduler.findings import Finding, WrongInput, shown
-from scheduler.ledger.people import Person
 from scheduler.letters.editions import Edition, Press
-from scheduler.letters.fill import fill
+from scheduler.letters.fill import fill, on_screen
 from scheduler.letters.tokens import BY_TOKEN, TOKEN
 from scheduler.material import read_material
-from scheduler.plan.rules import PlannedLetter, State
 from scheduler.settings import Settings, shipped
+from scheduler.web.samples import SAMPLES, Sample
 
 POLL, PATIENCE = 0.1, 300  # seconds between two looks at the files; looks until a page asks anew
 DEPTHS = ("[!.]*[!~]", "[!.]*/[!.]*[!~]", "[!.]*/[!.]*/[!.]*[!~]")  # no .git, no .swp, no file~
@@ -70,58 +68,6 @@ PLAIN = (
     "28px; font: 15px/1.6 ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace; "
     "white-space: pre-wrap; overflow-wrap: anywhere; }}</style></head><body><pre>{text}</pre>"
 )
-
-
-@dataclass(frozen=True)
-class Sample:
-    """An invented patient, and what comes after the letter: a planned one, a held one, or none."""
-
-    label: str
-    name: str
-    note: str = ""
-    physiotherapist: str = ""
-    coming: State | None = "planned"
-
-    def values(self, clinic: str) -> dict[str, str]:
-        """The merge values, made as a round makes them."""
-        day = datetime(2026, 12, 22, 9, 30, tzinfo=UTC)
-        after = [PlannedLetter("", 0, self.coming, day, day, ())] if self.coming else []
-        person = Person(
-            id="sample",
-            email="sample@example.org",
-            name=self.name,
-            consent=date(2026, 11, 23),
-            first_appointment=date(2026, 11, 23),
-            enrolled_at=datetime(2026, 11, 23, 9, tzinfo=UTC),
-            enrolment_id="sample",
-            stop_token="sample",  # noqa: S106 - opens nothing
-            physiotherapist=self.physiotherapist or None,
-            note=self.note or None,
-        )
-        return merge_values(person, after, "https://example.org", clinic)
-
-
-SAM = Sample("Sam, without a note", "Sam Reader")
-SAMPLES = {
-    "sam": SAM,
-    "note": Sample("Priya, with a note", "Priya Rao", "Well done on the stairs.", "Tom Ellis"),
-    "held": replace(SAM, label="Sam, the next letter held", coming="held"),
-    "last": replace(SAM, label="Sam, the course at its end", coming=None),
-    "unbroken": Sample("A name of 64 letters", "Wolfeschlegel" * 4 + "steinhausenx"),
-    "long": Sample(
-        "Long names, a long note",
-        "Maximiliana-Alexandra " * 15,
-        "We talked about the stairs, the car and the garden, one after the other. " * 5,
-        "Bartholomea Featherstonehaugh " * 10,
-    ),
-    "right": Sample("A name from right to left", "محمد عبد الله", "أحسنت! نراك 22", "נועה לוי"),
-    "markup": Sample(
-        "A name with markup",
-        "<b>{{7*7}}</b>O'Neil&amp; Jr",
-        "<script>alert(1)</script> {{ 7*7 }} zqfieldnoteqz",
-        "<img src=x onerror=alert(2)>",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -258,7 +204,7 @@ def drawn(table: Table, slug: str, sample: Sample, kind: str, scheme: str) -> st
     letter = fill(edition, sample.values(press.material.clinic.name))
     if kind == "text":
         return PLAIN.format(scheme=scheme, text=escape(letter.text))
-    head, _, body = letter.html.partition("</head>")
+    head, _, body = on_screen(letter.html, edition.logo).partition("</head>")
     head = DARK.sub(lambda found: "@media screen" if found[1] == scheme else "@media not all", head)
     return BOTH.sub(rf"\g<1>{scheme}", head) + INERT + body
 

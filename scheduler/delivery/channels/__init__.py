@@ -1,14 +1,14 @@
 """The ways out: a folder, an SMTP server, SendGrid.
 
 A channel has a name, a lease (how long a claim on it is good: at least three times its longest
-wait), a batch (how many letters are claimed and written down together: one, where a crash would
-leave all of them in doubt), drafts (whether it may carry what no physiotherapist has signed: only
-one that reaches no patient), and two verbs. `post` takes the envelopes of one edition and yields an
-outcome for each, in any order. `evidence` says what became of deliveries whose outcome nobody
-wrote down.
+post), a batch (how many letters are claimed and written down together), drafts (whether it may
+carry what no physiotherapist has signed: only one that reaches no patient), and three verbs.
+`claimed` tells it what was just claimed, with the fences. `post` takes the envelopes of one edition
+and yields an outcome for each, in any order. `evidence` says what became of deliveries whose
+outcome nobody wrote down; a Witness (see reconcile.py) can also be asked later.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Protocol
@@ -37,18 +37,29 @@ class Channel(Protocol):
     batch: int
     drafts: bool
 
+    def claimed(self, deliveries: Mapping[str, int]) -> None:
+        """Take note of what is to be posted: deliveries and their fences.
+
+        Raises:
+            ChannelDown: it cannot be noted, so nothing must be sent.
+
+        """
+
     def post(
         self, edition: Edition, envelopes: Sequence[Envelope]
     ) -> Iterator[tuple[Envelope, Outcome]]:
         """Send; yield each envelope with its outcome as soon as it is known.
+
+        It may end early, so that it never takes longer than a third of the lease: nothing of what
+        was not yielded has been begun.
 
         Raises:
             ChannelDown: the rest was not sent.
 
         """
 
-    def evidence(self, deliveries: Iterable[str]) -> dict[str, Outcome]:
-        """What is known of these deliveries: accepted, or deferred when it surely did not go."""
+    def evidence(self, deliveries: Mapping[str, int]) -> dict[str, Outcome]:
+        """What is known of deliveries, by their fences: accepted, or deferred if it did not go."""
 
 
 def open_channel(settings: Settings) -> AbstractContextManager[Channel]:
@@ -64,11 +75,18 @@ def open_channel(settings: Settings) -> AbstractContextManager[Channel]:
 
             if settings.smtp is None:
                 raise AssertionError  # Settings.from_environment sees to it
-            return Smtp(settings.smtp)
+            return Smtp(
+                settings.smtp,
+                settings.journal,
+                connections=settings.smtp_connections,
+                per_minute=settings.smtp_per_minute,
+                resend=settings.on_unknown == "resend",
+            )
         case "sendgrid":
             from scheduler.delivery.channels.sendgrid import SendGrid  # noqa: PLC0415 - only this
 
-            return SendGrid(settings.sendgrid_key, settings.sendgrid_host)
+            given = settings.sendgrid_key, settings.sendgrid_host, settings.sendgrid_batch
+            return SendGrid(*given)
         case "folder":
             from scheduler.delivery.channels.folder import Folder  # noqa: PLC0415 - only this one
 

@@ -8,7 +8,7 @@
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -67,6 +67,9 @@ class Folder:
         except OSError as error:
             reason = (error.strerror or "cannot be written").lower()
             raise ChannelDown(f"the outbox {self.outbox}: {reason}") from None
+
+    def claimed(self, deliveries: Mapping[str, int]) -> None:
+        """Nothing to note: the files are the evidence."""
 
     def evidence(self, deliveries: Iterable[str]) -> dict[str, Outcome]:
         """Accepted when the file is there, under new/ or moved to cur/ by a mail reader."""

@@ -1,122 +1,158 @@
-"""Letters through SendGrid's v3 Mail Send, one request a letter.
+"""Letters through SendGrid's v3 Mail Send, many of one edition in a request.
 
-1. Connect first. What fails there is surely not sent: the channel is down.
-2. Send the letter. What breaks from here on is unknown: SendGrid has no idempotency key.
-3. An answer decides: 2xx accepted · 401, 403, 404, 405 and a redirect: the channel is down ·
-   429: wait · any other 4xx: this letter is refused · 5xx: unknown.
+1. Lay letters together (sendgrid_mail.py) and connect. What fails there is surely not sent: the
+   channel is down.
+2. Send. What breaks from here on is unknown, all of it: SendGrid has no idempotency key. The next
+   request then holds one letter, and each one that is accepted lets the next be twice as large; two
+   doubts in a row, and the channel is down. So a SendGrid that fails all day costs few letters.
+3. An answer decides: 2xx accepted · 401, 403, 404, 405, a redirect or a refused sender: the channel
+   is down · 429: wait as long as it says, or try again later, twice as late each time · any other
+   4xx: one of these letters is bad. Part them, at the letter that SendGrid blames or in halves,
+   until it is alone: refused, and the rest go · 5xx: unknown.
+4. Begin no request once PATIENCE is over; what was not begun stays due.
 
 SendGrid's own words may repeat an address, so a reason holds statuses and names of fields only.
 """
 
 import json
-import logging
 import re
-import ssl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from time import monotonic, sleep
 from typing import Any, Self
-from urllib import request
 
-from python_http_client.client import Client, Response
 from python_http_client.exceptions import HTTPError
-from sendgrid import SendGridAPIClient
 
 from scheduler.delivery.channels import ChannelDown, Outcome
-from scheduler.findings import wrong
+from scheduler.delivery.channels.sendgrid_http import TIMEOUT, Body, NotConnected, Wire, client
+from scheduler.delivery.channels.sendgrid_logs import Doubt, LookUp, Suppression, look_up, pulled
+from scheduler.delivery.channels.sendgrid_mail import (
+    Piece,
+    Shared,
+    TooLarge,
+    body,
+    lay_together,
+    piece,
+    shared,
+)
 from scheduler.letters.editions import Edition
-from scheduler.letters.fill import Envelope, fill
-from scheduler.letters.mime import extra_headers
+from scheduler.letters.fill import Envelope
 
-TIMEOUT = 20.0  # seconds, for each wait; the package's own default is for ever
+LONGEST = 3 * TIMEOUT  # a request: connecting, sending, the answer
+PATIENCE = 2 * LONGEST  # how long a post begins new requests
+NAP = 20.0  # the longest wait for SendGrid within a post
 FIELD_NAME = re.compile(r"[a-z_]+(\.[a-z0-9_]+){0,6}")
+BLAMED = re.compile(r"personalizations\.(\d{1,4})\.")
 
-# D9. Said in every request, because an account's own settings may have them on.
-NO_TRACKING = {
-    "click_tracking": {"enable": False, "enable_text": False},
-    "open_tracking": {"enable": False},
-    "subscription_tracking": {"enable": False},
-    "ganalytics": {"enable": False},
-}
 
-# At DEBUG the package logs each letter and each header, the API key among them. A filter, because
-# a level or `disabled` is undone by a later logging.config.
-logging.getLogger("python_http_client.client").addFilter(lambda _: False)
+@dataclass(frozen=True)
+class Answer:
+    """To a request: what became of its letters, the place of the one to blame, how long to wait."""
+
+    outcome: Outcome
+    blamed: int = -1
+    wait: float = 0.0
 
 
 class SendGrid:
-    """SendGrid. A claim's lease is at least three times both waits of a letter."""
+    """SendGrid. A claim's lease is three times the longest post."""
 
     name = "sendgrid"
-    lease = timedelta(minutes=2)
-    batch = 1
+    lease = timedelta(seconds=3 * (PATIENCE + LONGEST + NAP))
     drafts = False
 
-    def __init__(self, key: str, host: str) -> None:
-        """Take the API key and the region's address, as in https://api.eu.sendgrid.com.
+    def __init__(self, key: str, host: str, batch: int = 100) -> None:
+        """Take the API key, the region's address and how many letters go in a request.
 
         Raises:
             WrongInput: the key holds characters that a header cannot.
 
         """
-        if not (key.isascii() and key.isprintable()):
-            cure = "copy the key again"
-            raise wrong("SENDGRID_API_KEY", None, "holds a character that no key has", cure)
-        self.host = host
-        self.api = SendGridAPIClient(key, host=host)
-        self.api.client = _Direct(host, self.api.client.request_headers, 3, timeout=TIMEOUT)
+        self.host, self.batch = host, batch
+        self.wire = Wire(host)
+        self.api = client(key, self.wire)
+        self.most = batch  # letters in the next request
+        self.doubt = False  # what became of the last request is not known
+        self.closed_until = 0.0  # by the monotonic clock: SendGrid asked us to wait
 
     def __enter__(self) -> Self:
-        """Nothing to open: every request has a connection of its own."""
+        """Nothing to open: the first request does."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to close."""
+        """Hang up."""
+        self.wire.close()
 
     def post(
         self, edition: Edition, envelopes: Sequence[Envelope]
     ) -> Iterator[tuple[Envelope, Outcome]]:
-        """Send a request for each letter.
+        """Send in as few requests as may be. Ends early, without a word, when PATIENCE is over.
 
         Raises:
-            ChannelDown: no connection, the key is refused, a redirect, or a 429 just before.
+            ChannelDown: the rest was surely not sent.
 
         """
-        for envelope in envelopes:
-            outcome = self._deliver(edition, envelope)
-            yield envelope, outcome
-            if outcome.result == "deferred":  # only 429 defers, and it means every letter
-                raise ChannelDown(outcome.reason)
+        began, pause = monotonic(), 1.0
+        if began < self.closed_until:
+            raise ChannelDown("SendGrid asked us to wait (429), and the wait is not over")
+        whole = shared(edition)
+        waiting, unfit = _pieces(edition, whole, envelopes)
+        yield from unfit
+        parted: list[list[Piece]] = []
+        while (waiting or parted) and monotonic() < began + PATIENCE:
+            letters = parted.pop() if parted else lay_together(whole, waiting, self.most)
+            answer = self._send(body(whole, letters))
+            result = answer.outcome.result
+            if result == "deferred":  # only 429 defers: nothing of this request was taken
+                self._nap(answer.outcome.reason, max(answer.wait, pause))
+                parted.append(letters)
+                pause *= 2
+            elif result == "refused" and len(letters) > 1:
+                parted += _part(letters, answer.blamed)
+            else:
+                yield from ((each.envelope, answer.outcome) for each in letters)
+                self._learn(answer.outcome)
 
-    def evidence(self, deliveries: Iterable[str]) -> dict[str, Outcome]:  # noqa: ARG002
-        """Nothing yet: the look-up in SendGrid's Email Logs comes later (D5)."""
+    def claimed(self, deliveries: Mapping[str, int]) -> None:
+        """Nothing to note: SendGrid's own records are the evidence."""
+
+    def evidence(self, deliveries: Mapping[str, int]) -> dict[str, Outcome]:  # noqa: ARG002
+        """Nothing at once: SendGrid's logs lag (D5). See look_up()."""
         return {}
 
-    def _deliver(self, edition: Edition, envelope: Envelope) -> Outcome:
+    def look_up(self, doubts: Sequence[Doubt]) -> LookUp:
+        """What SendGrid's Email Logs show of these deliveries."""
+        return look_up(self.api.client, doubts)
+
+    def suppressions(self, since: datetime) -> Iterator[Suppression]:
+        """The addresses that SendGrid has stopped writing to, for what the webhook missed.
+
+        Raises:
+            Unavailable: the lists cannot be read; what was yielded before stands.
+
+        """
+        return pulled(self.api.client, since)
+
+    def _send(self, request: Body) -> Answer:
         try:
-            body = _mail(edition, envelope)
-        except KeyError as missing:
-            return Outcome("refused", f"the letter's field {missing} has no value")
-        try:
-            response = self.api.send(body)
+            response = self.api.client.mail.send.post(request_body=request)
         except HTTPError as error:
             return self._turned_down(error)
-        except _NotConnected as error:
-            raise ChannelDown(f"{self.host} cannot be reached: {error}") from None
+        except NotConnected as error:
+            raise ChannelDown(str(error)) from None
         except (OSError, HTTPException) as error:
-            cause = type(getattr(error, "reason", error)).__name__
+            cause = type(error).__name__
             words = f"SendGrid broke off before it said whether it took the letter ({cause})"
-            return Outcome("unknown", words)
-        return Outcome("accepted", reference=response.headers.get("X-Message-Id"))
+            return Answer(Outcome("unknown", words))
+        return Answer(Outcome("accepted", reference=response.headers.get("X-Message-Id")))
 
-    def _turned_down(self, error: HTTPError) -> Outcome:
-        """What an answer other than 2xx means for this letter, or for all of them."""
+    def _turned_down(self, error: HTTPError) -> Answer:
+        """What an answer other than 2xx means for these letters, or for all of them."""
         status = error.status_code
-        if status in range(300, 400):
-            raise ChannelDown(
-                f"{self.host} answers with a redirect ({status}): check PHYSIOPOST_SENDGRID_HOST"
-            )
         match status:
             case 401:
                 raise ChannelDown(
@@ -133,109 +169,89 @@ class SendGrid:
                     f"{self.host} is not SendGrid's API ({status}): check PHYSIOPOST_SENDGRID_HOST"
                 )
             case 429:
-                return Outcome("deferred", f"SendGrid asks us to wait (429){_until(error.headers)}")
+                seconds, until = _wait(error.headers)
+                words = f"SendGrid asks us to wait (429){until}"
+                return Answer(Outcome("deferred", words), wait=seconds)
             case _ if status >= 500:  # noqa: PLR2004 - 5xx: its fault, and nobody knows how far it got
                 words = f"SendGrid failed ({status}) before it said whether it took the letter"
-                return Outcome("unknown", words)
-        return Outcome("refused", f"SendGrid refuses the letter ({status}){_fields(error.body)}")
+                return Answer(Outcome("unknown", words))
+            case _ if status < 400:  # noqa: PLR2004 - 3xx
+                raise ChannelDown(
+                    f"{self.host} answers with a redirect ({status}): "
+                    "check PHYSIOPOST_SENDGRID_HOST"
+                )
+        fields = _fields(error.body)
+        if fields and all(name.startswith(("from", "reply_to")) for name in fields):
+            words = f"SendGrid refuses the sender in clinic.yaml ({status}): {', '.join(fields)}"
+            raise ChannelDown(words)
+        words = f"SendGrid refuses the letter ({status})" + ": " * bool(fields) + ", ".join(fields)
+        blamed = next((int(found[1]) for each in fields if (found := BLAMED.match(each))), -1)
+        return Answer(Outcome("refused", words), blamed)
+
+    def _nap(self, reason: str, seconds: float) -> None:
+        """Wait a little here, or put everything off."""
+        if seconds > NAP:
+            self.closed_until = monotonic() + seconds
+            raise ChannelDown(reason)
+        sleep(seconds)
+
+    def _learn(self, outcome: Outcome) -> None:
+        """Less at a time after a doubt, nothing more after a second one, more after a success."""
+        if outcome.result == "unknown":
+            if self.doubt:
+                raise ChannelDown(outcome.reason)
+            self.most, self.doubt = 1, True
+        elif outcome.result == "accepted":
+            self.most, self.doubt = min(self.batch, self.most * 2), False
 
 
-def _mail(edition: Edition, envelope: Envelope) -> dict[str, Any]:
-    """The request of one letter. Later: many of one edition, with the fields as substitutions."""
-    letter = fill(edition, envelope.values)
-    return {
-        "from": {"email": edition.from_email, "name": edition.from_name},
-        "reply_to": {"email": edition.reply_to},
-        "subject": letter.subject,
-        "content": [
-            {"type": "text/plain", "value": letter.text},
-            {"type": "text/html", "value": letter.html},
-        ],
-        "personalizations": [_personalization(edition, envelope)],
-        "tracking_settings": NO_TRACKING,
-    }
+def _pieces(
+    edition: Edition, whole: Shared, envelopes: Sequence[Envelope]
+) -> tuple[deque[Piece], list[tuple[Envelope, Outcome]]]:
+    """The letters that can go, and those that cannot, before anything is sent."""
+    fit, unfit = deque[Piece](), []
+    for envelope in envelopes:
+        try:
+            fit.append(piece(edition, whole, envelope))
+        except (KeyError, TooLarge, UnicodeEncodeError) as fault:
+            unfit.append((envelope, Outcome("refused", _unfit(fault))))
+    return fit, unfit
 
 
-def _personalization(edition: Edition, envelope: Envelope) -> dict[str, Any]:
-    """What is this patient's alone: one bare address, the stop link, the opaque id (D9)."""
-    return {
-        "to": [{"email": envelope.to}],
-        "headers": extra_headers(edition, envelope),
-        "custom_args": {"delivery": envelope.delivery},
-    }
+def _part(letters: list[Piece], blamed: int) -> list[list[Piece]]:
+    """The others and the one that SendGrid blames (tried again by itself), or two halves."""
+    if 0 <= blamed < len(letters):
+        return [letters[:blamed] + letters[blamed + 1 :], [letters[blamed]]]
+    middle = len(letters) // 2
+    return [letters[middle:], letters[:middle]]
 
 
-def _until(headers: Any) -> str:
-    """` until 14:05 UTC`, if the answer says when; SendGrid does not promise that it does."""
+def _unfit(fault: Exception) -> str:
+    match fault:
+        case KeyError():
+            return f"the letter's field {fault} has no value"
+        case TooLarge():
+            return str(fault)
+    return "the letter holds half a character, which is no text"
+
+
+def _wait(headers: Any) -> tuple[float, str]:
+    """Seconds and ` until 14:05 UTC`, if the answer says when; by SendGrid's clock, not ours."""
     try:
         reset = datetime.fromtimestamp(int(headers["X-RateLimit-Reset"]), UTC)
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
-        return ""
-    return f" until {reset:%H:%M} UTC"
-
-
-def _fields(body: bytes) -> str:
-    """`: personalizations.0.to.0.email`, the fields that SendGrid finds fault with."""
+        return 0, ""
     try:
-        errors = json.loads(body)["errors"]
-        names = [str(error["field"]) for error in errors]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    safe = dict.fromkeys(name for name in names if FIELD_NAME.fullmatch(name))
-    return f": {', '.join(safe)}" if safe else ""
+        seconds = (reset - parsedate_to_datetime(headers["Date"])).total_seconds()
+    except (TypeError, ValueError):
+        seconds = 0
+    return min(seconds, timedelta(hours=1).total_seconds()), f" until {reset:%H:%M} UTC"
 
 
-class _NotConnected(Exception):
-    """There is no connection, so that nothing can have been sent."""
-
-
-class _NoRedirect(request.HTTPRedirectHandler):
-    """Leaves a redirect as the error it is: urllib would send the key after it."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-class _Http(request.HTTPHandler):
-    def http_open(self, req: request.Request) -> HTTPResponse:
-        return self.do_open(_connected(HTTPConnection), req)
-
-
-class _Https(request.HTTPSHandler):
-    def __init__(self) -> None:
-        self.trust = ssl.create_default_context()
-        super().__init__(context=self.trust)
-
-    def https_open(self, req: request.Request) -> HTTPResponse:
-        return self.do_open(_connected(HTTPSConnection), req, context=self.trust)
-
-
-def _connected(kind: type[HTTPConnection]) -> Callable[..., HTTPConnection]:
-    """A connection that is open, TLS included, before urllib writes to it."""
-
-    def connect(host: str, /, **how: Any) -> HTTPConnection:
-        connection = kind(host, **how)
-        try:
-            connection.connect()
-        except OSError as error:
-            connection.close()
-            raise _NotConnected(str(error)) from None
-        return connection
-
-    return connect
-
-
-class _Direct(Client):  # type: ignore[misc]  # the package has no types
-    """The package's client, without redirects and without the environment's proxies."""
-
-    def _build_client(self, name: str | None = None) -> "_Direct":
-        path = [*self._url_path, name] if name else self._url_path
-        return _Direct(self.host, self.request_headers, self._version, path, timeout=self.timeout)
-
-    def _make_request(self, _: Any, req: request.Request, timeout: float | None = None) -> Response:
-        return super()._make_request(_opener(), req, timeout)
-
-
-@cache
-def _opener() -> request.OpenerDirector:
-    return request.build_opener(request.ProxyHandler({}), _NoRedirect(), _Http(), _Https())
+def _fields(content: bytes) -> list[str]:
+    """`personalizations.0.to.0.email`: the fields that SendGrid finds fault with."""
+    try:
+        names = [str(error["field"]) for error in json.loads(content)["errors"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
+    return [name for name in dict.fromkeys(names) if FIELD_NAME.fullmatch(name)]

@@ -1,211 +1,227 @@
-"""Letters through the clinic's own mail server (RFC 5321).
+"""Letters through the clinic's own mail server, over a few connections at once.
 
-1. Connect at the first letter, encrypted and logged in, and keep the connection for all of them.
-2. MAIL: if the server has closed the kept connection meanwhile, open one new one.
-3. RCPT, DATA with the text: each step by itself, so that it is known where a connection broke.
-4. Before DATA nothing was taken; from DATA to the final reply nobody can know.
-5. A reply decides: 2xx accepted, 4xx deferred, 5xx refused (RFC 5321, 4.2.1).
+1. The round hands over a batch, and its deliveries are noted in a journal.
+2. `post` connects once, and only when the server has welcomed that connection opens the others, so
+   that a wrong password is refused once. Each connection has a thread and is kept for the next
+   letters. One that the server has no room for is done without until the next batch.
+3. A thread takes the next letter, waits for its turn if the clinic set a pace (so many a minute,
+   over all connections and rounds), notes that it is begun, sends it, notes the outcome.
+4. In the first third of the lease letters are begun. What is left over was not begun, and the round
+   gives it back unharmed; the longest dialogue ends before the lease does.
 
-A server's own words often repeat the patient's address, so a reason holds nothing but its codes.
+What is promised: nothing is sent twice by itself, since a letter that may have been taken is
+unknown, and only a person or the clinic's own rule sends it again, with the same Message-ID. After
+a kill one letter a connection may be in doubt; after a power cut, the batch (see `journal`).
 """
 
-import re
-import smtplib
 import ssl
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NoReturn, Self
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+from time import monotonic
+from typing import Self
 
 from scheduler.delivery.channels import ChannelDown, Outcome
+from scheduler.delivery.channels.journal import Journal
+from scheduler.delivery.channels.smtp_session import Session
 from scheduler.letters.editions import Edition
 from scheduler.letters.fill import Envelope
 from scheduler.letters.mime import serialise
 from scheduler.settings import MailServer
 
-TIMEOUT = 60.0  # seconds, for each wait
-CLOSING = 421  # "service not available, closing", at any step (RFC 5321, 3.8)
-ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}(?!\S)")  # RFC 3463, section 2
-
-Reply = tuple[int, bytes | str]
+BATCH = 100
+AGAIN = Outcome("deferred", "may have arrived; by the clinic's choice it goes again")
 
 
 class Smtp:
-    """A mail server. A claim's lease is three times the longest three waits of a letter.
-
-    The connection is closed when the context is left.
-    """
+    """A mail server. Its connections are closed when the context is left."""
 
     name = "smtp"
-    lease = timedelta(minutes=10)
-    batch = 1
+    lease = timedelta(minutes=30)
     drafts = False
 
-    def __init__(self, server: MailServer, trust: ssl.SSLContext | None = None) -> None:
-        """Take the settings; nothing is opened yet. `trust` replaces the system's authorities."""
-        self.server = server
-        self.trust = trust or ssl.create_default_context()
-        self.connection: smtplib.SMTP | None = None
+    def __init__(
+        self,
+        server: MailServer,
+        journal: Path,
+        *,
+        connections: int = 4,
+        per_minute: int = 0,
+        resend: bool = False,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        """Open nothing yet; 0 is no limit, and `trust` replaces the system's authorities."""
+        self.server, self.trust = server, trust or ssl.create_default_context()
+        self.connections = self.room = connections
+        self.resend = resend
+        self.batch = min(BATCH, per_minute or BATCH)
+        self.pace = Pace(per_minute)
+        self.journal = Journal(journal)
+        self.kept: list[Session] = []
+        self.until = float("inf")
 
     def __enter__(self) -> Self:
         """Nothing to open: the first letter does."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Say QUIT; after an error hang up only, since QUIT might be read as a letter's text."""
-        if self.connection and kind is None:
-            with suppress(OSError):
-                self.connection.quit()
-        self._hang_up()
+        """Say goodbye; after an error hang up, and leave the journal to the next process."""
+        for session in self.kept:
+            session.hang_up() if kind else session.quit()
+        self.kept.clear()
+        self.journal.close(done=kind is None)
+
+    def claimed(self, deliveries: Mapping[str, int]) -> None:
+        """Take note of a batch that was just claimed: deliveries and their fences.
+
+        Raises:
+            ChannelDown: there is no room for the note.
+
+        """
+        self.room, self.until = self.connections, monotonic() + self.lease.total_seconds() / 3
+        with _noted(self.journal):
+            self.journal.claimed(deliveries)
 
     def post(
         self, edition: Edition, envelopes: Sequence[Envelope]
     ) -> Iterator[tuple[Envelope, Outcome]]:
-        """Send one letter after the other.
+        """Send over all connections at once; what is not yielded was not begun.
 
         Raises:
-            ChannelDown: no connection, no TLS, no login, or 421 in answer to MAIL.
+            ChannelDown: no connection is left, and the rest was not sent.
 
         """
-        for envelope in envelopes:
-            yield envelope, self._deliver(edition, envelope)
-
-    def evidence(self, deliveries: Iterable[str]) -> dict[str, Outcome]:  # noqa: ARG002
-        """Nothing: a mail server cannot be asked what it took."""
-        return {}
-
-    def _deliver(self, edition: Edition, envelope: Envelope) -> Outcome:
+        if not envelopes:
+            return
+        until = min(self.until, monotonic() + self.lease.total_seconds() / 3)
+        job = _Job(edition, deque(envelopes), until)
+        sessions = [self._session(), *[None] * (min(self.room, len(envelopes)) - 1)]
+        threads = [Thread(target=self._work, args=(job, each), daemon=True) for each in sessions]
+        for thread in threads:
+            thread.start()
+        working = len(threads)
+        downs: list[ChannelDown] = []
         try:
-            message = serialise(edition, envelope)
+            while working:
+                match job.answers.get():
+                    case None:
+                        working -= 1
+                    case ChannelDown() as down:
+                        downs.append(down)
+                        self.room = max(1, self.room - 1)
+                    case Exception() as fault:
+                        raise fault
+                    case sent:
+                        yield sent
+        finally:
+            job.stop.set()
+            for thread in threads:
+                thread.join()
+        if downs and job.todo:
+            raise downs[0]
+
+    def evidence(self, deliveries: Mapping[str, int]) -> dict[str, Outcome]:
+        """What the journal proves, and the clinic's rule for the rest."""
+        known = self.journal.known(deliveries)
+        rest = dict.fromkeys(deliveries, AGAIN) if self.resend else {}
+        return rest | {delivery: self._ruled(outcome) for delivery, outcome in known.items()}
+
+    def _ruled(self, outcome: Outcome) -> Outcome:
+        """By the clinic's choice a letter in doubt goes again."""
+        return AGAIN if self.resend and outcome.result == "unknown" else outcome
+
+    def _work(self, job: "_Job", session: Session | None) -> None:
+        """One connection's thread: letter after letter, until none is left."""
+        try:
+            session = session or self._session()
+            while letter := job.next():
+                if not self.pace.turn(job.until, job.stop):
+                    job.todo.appendleft(letter)
+                    break
+                job.answers.put((letter, self._ruled(self._deliver(session, job, letter))))
+            self.kept.append(session)
+        except Exception as error:  # noqa: BLE001 - raised again by whoever waits for the letters
+            if session:
+                session.hang_up()
+            job.answers.put(error)
+        finally:
+            job.answers.put(None)
+
+    def _deliver(self, session: Session, job: "_Job", letter: Envelope) -> Outcome:
+        try:
+            message = serialise(job.edition, letter)
         except KeyError as missing:
             return Outcome("refused", f"the letter's field {missing} has no value")
         except ValueError:  # its text would repeat the address
             return Outcome("refused", "the address or a link holds a character that mail forbids")
-        connection, reply = self._begin(edition.from_email)
-        if not _taken(reply):
-            self._reset(connection)
-            return Outcome("deferred", f"the mail server refuses our sender{_codes(reply)}")
         try:
-            reply = connection.rcpt(envelope.to)
-        except OSError:
-            self._hang_up()
-            return Outcome("deferred", "the mail server broke off before the letter's text")
-        if not _taken(reply):
-            self._reset(connection)
-            return _turned_down(reply, "the address")
-        return self._send(connection, message)
-
-    def _begin(self, sender: str) -> tuple[smtplib.SMTP, Reply]:
-        """MAIL, on a new connection if the server has closed the kept one, in words or without."""
-        if self.connection:
+            with _noted(self.journal):
+                self.journal.note(letter.delivery, "begun")
+            outcome = session.deliver(job.edition.from_email, letter.to, message)
+        except ChannelDown:
             with suppress(OSError):
-                reply = self.connection.mail(sender)
-                if reply[0] != CLOSING:
-                    return self.connection, reply
-            self._hang_up()
-        self.connection = self._connect()
+                self.journal.note(letter.delivery, "claimed")
+            job.todo.appendleft(letter)
+            raise
+        with suppress(OSError):  # it went all the same
+            self.journal.note(letter.delivery, outcome.result, outcome.reason)
+        return outcome
+
+    def _session(self) -> Session:
         try:
-            reply = self.connection.mail(sender)
-        except OSError as error:
-            self._down(_words(error))
-        if reply[0] == CLOSING:
-            self._down(f"takes no letters now{_codes(reply)}")
-        return self.connection, reply
-
-    def _send(self, connection: smtplib.SMTP, message: bytes) -> Outcome:
-        """DATA, the text, and the one reply that says whether the letter was taken."""
-        try:
-            reply = connection.data(message)
-        except smtplib.SMTPDataError as error:  # it did not ask for the text
-            self._reset(connection)
-            return _turned_down((error.smtp_code, error.smtp_error), "the letter")
-        except OSError:
-            self._hang_up()
-            return Outcome("unknown", "the mail server broke off before it said whether it took it")
-        if _taken(reply):
-            return Outcome("accepted")
-        self._reset(connection)
-        if reply[0] // 100 in (4, 5):
-            return _turned_down(reply, "the letter")
-        return Outcome("unknown", f"the mail server's answer means nothing{_codes(reply)}")
-
-    def _connect(self) -> smtplib.SMTP:
-        """A connection that is greeted, encrypted and logged in, or closed again."""
-        server = self.server
-        with ExitStack() as unless_ready:
-            try:
-                connection = self._greeted()
-                unless_ready.callback(connection.close)
-                connection.ehlo_or_helo_if_needed()
-                if server.tls == "starttls":
-                    if not connection.has_extn("starttls"):
-                        self._down("offers no STARTTLS, and letters only go out encrypted")
-                    connection.starttls(context=self.trust)
-                if server.user:
-                    connection.login(server.user, server.password)
-            except UnicodeError:  # its text would repeat the password
-                self._down("cannot be told this login: smtplib takes ASCII only")
-            except OSError as error:
-                self._down(_words(error))
-            unless_ready.pop_all()
-        return connection
-
-    def _greeted(self) -> smtplib.SMTP:
-        host, port = self.server.host, self.server.port
-        if self.server.tls == "implicit":
-            return smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=self.trust)
-        return smtplib.SMTP(host, port, timeout=TIMEOUT)
-
-    def _reset(self, connection: smtplib.SMTP) -> None:
-        """Forget the letter that was turned down (RFC 5321, 4.1.1.5), or hang up."""
-        with suppress(OSError):
-            if _taken(connection.rset()):
-                return
-        self._hang_up()
-
-    def _down(self, words: str) -> NoReturn:
-        self._hang_up()
-        place = f"{self.server.host}:{self.server.port}"
-        raise ChannelDown(f"the mail server {place} {words}") from None
-
-    def _hang_up(self) -> None:
-        if self.connection:
-            self.connection.close()
-        self.connection = None
+            return self.kept.pop()
+        except IndexError:
+            return Session(self.server, self.trust)
 
 
-def _taken(reply: Reply) -> bool:
-    return reply[0] // 100 == 2  # noqa: PLR2004 - 2xx is how SMTP says yes
+class Pace:
+    """One letter every so often, over all connections and rounds."""
+
+    def __init__(self, per_minute: int) -> None:
+        """Nobody waits when `per_minute` is 0."""
+        self.gap = 60 / per_minute if per_minute else 0.0
+        self.free, self.lock = 0.0, Lock()
+
+    def turn(self, until: float, stop: Event) -> bool:
+        """Wait for the next turn; False when it comes too late or nobody waits any more."""
+        if not self.gap:
+            return monotonic() < until
+        with self.lock:
+            mine = max(self.free, monotonic())
+            if mine >= until:
+                return False
+            self.free = mine + self.gap
+        return not stop.wait(mine - monotonic())
 
 
-def _turned_down(reply: Reply, what: str) -> Outcome:
-    """5xx is for good; everything else may go better later."""
-    if reply[0] // 100 == 5:  # noqa: PLR2004 - 5xx is how SMTP says never
-        return Outcome("refused", f"the mail server refuses {what}{_codes(reply)}")
-    return Outcome("deferred", f"the mail server puts {what} off{_codes(reply)}")
+@dataclass(frozen=True)
+class _Job:
+    """The letters of one `post`: what its threads share."""
+
+    edition: Edition
+    todo: deque[Envelope]
+    until: float
+    stop: Event = field(default_factory=Event)
+    answers: SimpleQueue[tuple[Envelope, Outcome] | Exception | None] = field(
+        default_factory=SimpleQueue
+    )
+
+    def next(self) -> Envelope | None:
+        with suppress(IndexError):
+            return None if self.stop.is_set() else self.todo.popleft()
+        return None
 
 
-def _codes(reply: Reply) -> str:
-    """` (550 5.1.1)`: the codes without the server's words."""
-    code, words = reply
-    enhanced = ENHANCED.match(words if isinstance(words, bytes) else words.encode())
-    return f" ({code} {enhanced[0].decode()})" if enhanced else f" ({code})"
-
-
-def _words(error: OSError) -> str:
-    """Why there is no connection, in words that a technician can act on."""
-    match error:
-        case smtplib.SMTPAuthenticationError():
-            codes = _codes((error.smtp_code, error.smtp_error))
-            return f"refuses the login{codes}: check the user and password in PHYSIOPOST_SMTP"
-        case smtplib.SMTPResponseException():
-            return f"takes no letters now{_codes((error.smtp_code, error.smtp_error))}"
-        case smtplib.SMTPServerDisconnected() | TimeoutError():
-            return f"breaks off, or does not answer within {TIMEOUT:g} seconds"
-        case smtplib.SMTPException():
-            return "offers no login that we know: check the port in PHYSIOPOST_SMTP"
-        case ssl.SSLError():
-            why = getattr(error, "verify_message", "") or error.reason
-            return f"cannot be spoken to in secret ({why}): check the host and port"
-        case _:
-            return f"cannot be reached: {(error.strerror or 'no reason given').lower()}"
+@contextmanager
+def _noted(journal: Journal) -> Iterator[None]:
+    """A letter that cannot be noted is not begun."""
+    try:
+        yield
+    except OSError as error:
+        why = (error.strerror or "cannot be written to").lower()
+        raise ChannelDown(f"the notes of what is being sent, {journal.folder}: {why}") from None

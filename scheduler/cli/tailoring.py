@@ -1,0 +1,220 @@
+"""move, hold, resume, skip, pace, at, note, end, reenrol, undo: a physiotherapist's verbs.
+
+Each shows the old dates beside the new ones and asks before it does anything.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime, time
+from functools import wraps
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from scheduler import tailoring
+from scheduler.cli.desk import DATE, Desk, Parsed, me, now_option
+from scheduler.cli.people import console
+from scheduler.findings import wrong
+from scheduler.ledger.evidence import Evidence
+from scheduler.ledger.suppressions import lift
+from scheduler.material import Material
+from scheduler.material.fields import clean, parse_address, parse_time
+from scheduler.plan.reasons import on
+from scheduler.plan.rules import PlannedLetter
+from scheduler.roster.merge import Moved
+
+CLOCK = Parsed("HH:MM", parse_time)
+ADDRESS = Parsed("ADDRESS", parse_address)
+BATCH = "import-"  # what an import's name begins with
+SHOWN = 5  # people whose letters are laid out
+
+
+def verb(name: str) -> Callable[[Callable[..., tailoring.Verb]], click.Command]:
+    """A command whose function gives the verb that it stands for."""
+
+    def command(function: Callable[..., tailoring.Verb]) -> click.Command:
+        @wraps(function)
+        def run(who: str, now: datetime, *, dry_run: bool, yes: bool, **words: Any) -> None:
+            desk = Desk()
+            if not dry_run:
+                desk.planner.refresh(desk.database, now)
+            change = function(desk=desk, now=now, **words)
+            proposed = tailoring.propose(desk.database, desk.planner, who, change, now)
+            settle(desk, [proposed], now, dry_run=dry_run, yes=yes)
+            if not dry_run:
+                click.echo(f"done; physiopost undo {who} takes it back")
+
+        params = [
+            click.argument("who", metavar="ID"),
+            click.option("--dry-run", is_flag=True, help="Show the dates and change nothing."),
+            click.option("--yes", is_flag=True, help="Do not ask."),
+            now_option,
+        ]
+        for add in reversed(params):
+            run = add(run)
+        return click.command(name)(run)
+
+    return command
+
+
+@verb("move")
+@click.option("--start", type=DATE, help="The day that the course counts from.")
+@click.option("--appointment", type=DATE, help="The day of the first appointment.")
+def move(start: date | None, appointment: date | None, **_: Any) -> tailoring.Verb:
+    """Move the start of a course, or the first appointment; what was sent stays sent."""
+    if not (start or appointment):
+        raise click.UsageError("say --start DATE or --appointment DATE")
+    return lambda person: tailoring.move(person, start=start, appointment=appointment)
+
+
+@verb("hold")
+@click.option(
+    "--from", "first", type=DATE, help="The first day without letters; today if left out."
+)
+@click.option("--until", type=DATE, help="The first day after the hold; without it, no end.")
+@click.option("--reason", default="", help="A few words for staff, as in: on holiday.")
+def hold(
+    first: date | None, until: date | None, reason: str, desk: Desk, now: datetime
+) -> tailoring.Verb:
+    """Hold the letters for a while; the rest of the course moves along and never bunches."""
+    today = desk.today(now)
+    return lambda person: tailoring.hold(person, first or today, until, clean(reason), today)
+
+
+@verb("resume")
+def resume(desk: Desk, now: datetime) -> tailoring.Verb:
+    """End the hold that is under way; with none under way, take off the next one."""
+    return lambda person: tailoring.resume(person, desk.today(now))
+
+
+@verb("skip")
+@click.argument("lesson")
+@click.option("--back", is_flag=True, help="Send it after all.")
+def skip(lesson: str, desk: Desk, *, back: bool, **_: Any) -> tailoring.Verb:
+    """Leave a lesson out, for example one that was covered in the room; the rest close up."""
+    change = tailoring.keep if back else tailoring.skip
+    return lambda person: change(person, lesson, desk.material.course)
+
+
+@verb("pace")
+@click.argument("days", type=int, required=False)
+def pace(days: int | None, **_: Any) -> tailoring.Verb:
+    """Set the days between letters, 3 to 28; without DAYS the course's own pace."""
+    return lambda person: tailoring.pace(person, days)
+
+
+@verb("at")
+@click.argument("clock", type=CLOCK, required=False, metavar="[HH:MM]")
+def at(clock: time | None, **_: Any) -> tailoring.Verb:
+    """Set the time of day at which letters come; without HH:MM the clinic's."""
+    return lambda person: tailoring.at(person, clock)
+
+
+@verb("note")
+@click.argument("words", required=False)
+def note(words: str | None, **_: Any) -> tailoring.Verb:
+    """Write a note that stands in every letter from now on; without WORDS no note."""
+    return lambda person: tailoring.note(person, clean(words) if words else None)
+
+
+@verb("end")
+@click.option("--reason", type=click.Choice(tailoring.ENDINGS), required=True, help="Why.")
+def end(reason: tailoring.Ending, **_: Any) -> tailoring.Verb:
+    """End a course: nothing more is sent."""
+    return lambda person: tailoring.end(person, reason)
+
+
+@verb("reenrol")
+@click.option("--appointment", type=DATE, required=True, help="The new first appointment.")
+@click.option("--consent", type=DATE, required=True, help="The day on which the person agreed.")
+def reenrol(appointment: date, consent: date, desk: Desk, now: datetime) -> tailoring.Verb:
+    """Begin the course anew for somebody whose course has ended: a new episode."""
+    if consent > desk.today(now):
+        raise click.BadParameter(f"{consent} is in the future", param_hint="--consent")
+    return lambda person: tailoring.reenrol(person, appointment, consent, now)
+
+
+@click.command()
+@click.argument("who", metavar="ID|IMPORT")
+@click.option("--dry-run", is_flag=True, help="Show the dates and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@now_option
+def undo(who: str, now: datetime, *, dry_run: bool, yes: bool) -> None:
+    """Take back the last change of a person, or a whole import before its first letter went."""
+    desk = Desk()
+    if not dry_run:
+        desk.planner.refresh(desk.database, now)
+    if who.startswith(BATCH):
+        proposed = tailoring.undo_batch(desk.database, desk.planner, who, now)
+    else:
+        proposed = [tailoring.undo(desk.database, desk.planner, who, now)]
+    settle(desk, proposed, now, dry_run=dry_run, yes=yes)
+    if not dry_run:
+        click.echo("taken back")
+
+
+@click.command()
+@click.argument("address", type=ADDRESS)
+@now_option
+def suppress(address: str, now: datetime) -> None:
+    """Write to an address no more; the courses of those who have it end."""
+    desk = Desk()
+    with desk.database.write() as db:
+        Evidence(desk.keys, desk.planner).leave_alone(db, address, "stopped", now, by=me())
+    click.echo("it is not written to any more; physiopost allow ADDRESS lifts that")
+
+
+@click.command()
+@click.argument("address", type=ADDRESS)
+def allow(address: str) -> None:
+    """Let an address be written to again, because its owner asked for it."""
+    desk = Desk()
+    with desk.database.write() as db:
+        if not lift(db, desk.keys, address):
+            raise wrong("ADDRESS", None, "is not on the list of those not to be written to", "")
+    click.echo("it may be written to again; physiopost reenrol ID begins a course anew")
+
+
+def settle(desk: Desk, proposed: list[Moved], now: datetime, *, dry_run: bool, yes: bool) -> None:
+    """Show what is proposed, ask, and do it."""
+    for each in proposed[:SHOWN]:
+        show(each, desk.material)
+    if len(proposed) > SHOWN:
+        click.echo(f"and {len(proposed) - SHOWN} people more")
+    if dry_run:
+        click.echo("nothing was changed")
+        return
+    if not yes:
+        click.confirm("Do it?", abort=True)
+    tailoring.commit(desk.database, desk.planner, proposed, now, me(), keys=desk.keys)
+
+
+def show(moved: Moved, material: Material) -> None:
+    """A person's old dates beside the new ones, and what is done in a line."""
+    click.echo(f"{moved.change.person.id}: {moved.change.words}")
+    old = {letter.lesson: letter for letter in moved.before}
+    new = {letter.lesson: letter for letter in moved.after}
+    table = Table("week", "letter", "was", "becomes", "", box=None, pad_edge=False)
+    for slug in old | new:
+        was, becomes, lesson = old.get(slug), new.get(slug), material.course.by_slug[slug]
+        table.add_row(
+            str(lesson.week), escape(lesson.title), _date(was), _date(becomes), _why(was, becomes)
+        )
+    console().print(table)
+    if not moved.moves:
+        click.echo("no letter's date changes")
+
+
+def _date(letter: PlannedLetter | None) -> str:
+    if letter is None or letter.local is None:
+        return letter.state if letter else ""
+    return f"{on(letter.local.date())} {letter.local:%Y %H:%M}"
+
+
+def _why(was: PlannedLetter | None, becomes: PlannedLetter | None) -> str:
+    """The reasons that are new."""
+    known = was.reasons if was else ()
+    reasons = becomes.reasons if becomes else ()
+    new = [each for each in reasons if each not in known and not each.startswith("own date")]
+    return escape("; ".join(new))

@@ -1,0 +1,163 @@
+"""The world around the service: a clock that jumps, who arrives when, what happens in between.
+
+1. The clock starts at the first consent, or at noon of the day that was asked for.
+2. Each person is enrolled at noon of the day on which they agreed, through the same merge as
+   `enrol`; what chance changes goes through the verbs of tailoring.py, service or no service.
+3. If somebody is due and the service is not away, a round runs, the worker's own.
+4. The clock jumps to whatever comes first: a due letter (or the service's return), an arrival, a
+   change. It ends when nothing is left or the weeks are over.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from random import Random
+
+from scheduler import tailoring
+from scheduler.delivery.channels import Channel
+from scheduler.delivery.round import Round
+from scheduler.findings import NotDone, WrongInput
+from scheduler.keys import Keys
+from scheduler.ledger import deliveries
+from scheduler.ledger.changes import Change
+from scheduler.ledger.database import Database
+from scheduler.ledger.planner import Planner
+from scheduler.plan.calendar import instant
+from scheduler.roster.entries import Entry, Roster
+from scheduler.roster.merge import apply, merge, new_person
+from scheduler.simulate import chance
+from scheduler.simulate.checker import Away, Version
+
+NOON = time(12)
+WEEKS = 12  # of chance, if no end is given
+UNDONE = 10  # one change in so many takes the last one back
+
+Progress = Callable[[int, int], None]
+"""Takes the letters sent so far, and the letters that were expected."""
+
+
+class World:
+    """Called, it tells the time. `history` is everybody as they stood from each instant on."""
+
+    def __init__(
+        self,
+        database: Database,
+        planner: Planner,
+        keys: Keys,
+        roster: Roster,
+        *,
+        begin: date | None,
+        weeks: int | None,
+        seed: int | None,
+    ) -> None:
+        """Fix who arrives when; with a seed also when the service is away and who is changed."""
+        self.database, self.planner, self.keys, self.roster = database, planner, keys, roster
+        self.zone = planner.material.clinic.timezone
+        self.arrivals: dict[datetime, list[Entry]] = {}
+        for entry in sorted(roster.entries, key=lambda entry: entry.consent):
+            at = instant(max(entry.consent, begin or entry.consent), NOON, self.zone)
+            self.arrivals.setdefault(at, []).append(entry)
+        first = instant(begin, NOON, self.zone) if begin else None
+        self.now = self.began = first or min(self.arrivals, default=datetime.now(UTC))
+        self.end = (
+            self.began + timedelta(weeks=weeks) if weeks else datetime.max.replace(tzinfo=UTC)
+        )
+        self.away: list[Away] = []
+        self.changes: deque[tuple[datetime, str]] = deque()
+        self.history: list[Version] = []
+        self.changed: Counter[str] = Counter()
+        self.rng = Random(seed)  # noqa: S311 - it is to be repeated
+        if seed is not None:
+            last = self.end if weeks else max([self.began, *self.arrivals]) + timedelta(weeks=WEEKS)
+            ids = [entry.id for entry in roster.entries if entry.id]
+            self.away = chance.outages(self.rng, self.began, last)
+            self.changes.extend(chance.moments(self.rng, ids, self.began, last))
+
+    def __call__(self) -> datetime:
+        """Tell the time (UTC)."""
+        return self.now
+
+    def run(self, service: Round, channel: Channel, progress: Progress | None) -> None:
+        """Go on until the end.
+
+        Raises:
+            NotDone: the channel takes nothing.
+
+        """
+        expected, sent = self._expected(), 0
+        while self.now <= self.end:
+            self._arrive()
+            self._change()
+            due = self._due()
+            if due and due <= self.now:
+                report = service.run(channel, self)
+                if report.down is not None:
+                    raise NotDone(report.down)
+                sent += report.letters["accepted"]
+                due = self._due()
+            if progress:
+                progress(sent, expected)
+            coming = [
+                *self.arrivals,
+                *(at for at, _ in list(self.changes)[:1]),
+                *([due] if due else []),
+            ]
+            if not any(at > self.now for at in coming):
+                break
+            self.now = min(at for at in coming if at > self.now)
+        self.now = min(self.now, self.end)
+
+    def _expected(self) -> int:
+        return sum(
+            letter.state == "planned"
+            for at, entries in self.arrivals.items()
+            for entry in entries
+            for letter in self.planner.plan(new_person(entry, at), {}, at)
+        )
+
+    def _arrive(self) -> None:
+        """Enrol those whose day has come."""
+        if entries := self.arrivals.pop(self.now, None):
+            some = Roster(self.roster.path, tuple(entries), self.roster.document)
+            with self.database.write() as db:
+                merged = merge(db, some, self.keys, self.now)
+                apply(db, merged, self.planner, self.now)
+            for change in (*merged.new, *merged.changed):
+                self._remember(change)
+
+    def _change(self) -> None:
+        """Do what chance has in mind for this moment, as far as it can be done."""
+        today = self.now.astimezone(self.zone).date()
+        course = self.planner.material.course
+        verb = partial(chance.change, self.rng, course=course, today=today, now=self.now)
+        while self.changes and self.changes[0][0] <= self.now:
+            _, who = self.changes.popleft()
+            try:
+                if self.rng.randrange(UNDONE) == 0:
+                    moved = tailoring.undo(self.database, self.planner, who, self.now)
+                else:
+                    moved = tailoring.propose(self.database, self.planner, who, verb, self.now)
+                tailoring.commit(self.database, self.planner, [moved], self.now, "chance")
+            except (WrongInput, NotDone):
+                continue
+            self.changed[moved.change.action] += 1
+            self._remember(moved.change)
+
+    def _remember(self, change: Change) -> None:
+        """Note how somebody stands now; an enrolment that was replaced or taken away has ended."""
+        before, after = change.before, change.after
+        if before and (after is None or before.enrolment_id != after.enrolment_id):
+            self.history.append((self.now, replace(before, status="erased")))
+        if after:
+            self.history.append((self.now, after))
+
+    def _due(self) -> datetime | None:
+        """When a round has something to do: when the next letter is due, or the service is back."""
+        with self.database.read() as db:
+            due = deliveries.next_due(db)
+        if due is None:
+            return None
+        soonest = max(due, self.now)
+        return next((back for gone, back in self.away if gone <= soonest < back), due)

@@ -1,0 +1,65 @@
+"""A PostgreSQL server of the tests' own: started in a folder, reached by a socket, stopped."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+NUMBERS = count()
+
+
+def programs() -> Path | None:
+    """Where initdb and postgres are: on the path, or where Debian puts them."""
+    if found := shutil.which("initdb"):
+        return Path(found).resolve().parent
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+
+
+class Server:
+    """A running server; each database is new and empty."""
+
+    def __init__(self, folder: Path, bin_: Path, user: str | None) -> None:
+        self.folder, self.bin, self.user = folder, bin_, user
+
+    def run(self, program: str, *words: str) -> None:
+        subprocess.run(
+            [self.bin / program, *words],
+            user=self.user,
+            cwd=self.folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    def database(self) -> str:
+        """The address of a new database."""
+        name = f"test{next(NUMBERS)}"
+        self.run("createdb", "-h", str(self.folder), "-U", "postgres", name)
+        return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
+
+    def start(self) -> None:
+        options = f"-c listen_addresses='' -c unix_socket_directories={self.folder}"
+        log = str(self.folder / "log")
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", log, "-o", options, "start")
+
+    def stop(self) -> None:
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
+
+
+@contextmanager
+def server(folder: Path, bin_: Path) -> Iterator[Server]:
+    """Root may not run PostgreSQL, so for root it runs as its own user."""
+    user = "postgres" if os.geteuid() == 0 else None
+    if user:
+        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    made = Server(folder, bin_, user)
+    made.run("initdb", "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8")
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
