@@ -8,25 +8,33 @@ PIP_INSTALL = $(BIN)/python -m pip --disable-pip-version-check install
 # Settings of a person's own shell that would send packages past .venv.
 unexport PIP_PREFIX PIP_REQUIRE_HASHES PIP_ROOT PIP_TARGET PIP_USER PYTHONHOME PYTHONPATH
 
-.PHONY: help demo serve test check bench lock clean
+.PHONY: help demo demo-sendgrid serve test check bench lock clean
 
 help:
 	@echo 'make demo    a clinic with example people, its letters in a folder: nothing is sent'
-	@echo 'make serve   the service: sends what is due, and the web pages'
+	@echo 'make demo-sendgrid  the way by SendGrid, with a SendGrid of our own on this machine'
+	@echo 'make serve   the same clinic at work, with its pages and links to sign in: nothing is sent'
 	@echo 'make test    every test, and which ones were skipped and why'
+	@echo 'make soak    kill -9 at every step in every trouble, for 20 to 30 minutes (SEED=1 KILLS=500: less)'
 	@echo 'make check   style, types, and the course itself'
-	@echo 'make bench   how fast it plans and sends'
+	@echo 'make bench   how fast it plans and sends, in some minutes (FULL=1: with a million people)'
 	@echo 'make lock    both lock files anew from pyproject.toml (UPGRADE=1: newest releases)'
 	@echo 'make clean   removes what make made; never var/, where the letters and the database are'
 
 demo: $(READY)
 	@$(BIN)/physiopost demo
 
+demo-sendgrid: $(READY)
+	@$(BIN)/python tests/demo_sendgrid.py
+
 serve: $(READY)
-	@$(BIN)/physiopost run
+	@$(BIN)/physiopost demo --serve
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -rs
+
+soak: $(READY)
+	@$(BIN)/python tests/soak.py $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS))
 
 check: $(READY)
 	$(BIN)/ruff check
@@ -36,6 +44,7 @@ check: $(READY)
 
 bench: $(READY)
 	@$(BIN)/physiopost bench
+	@$(BIN)/python tests/bench_delivery.py $(if $(FULL),--full)
 
 $(READY): pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -38,6 +38,10 @@ class Keys:
         known = [hmac.compare_digest(each.encode(), proof.encode()) for each in made]
         return enrolment if any(known) else None
 
+    def seal(self, purpose: str) -> str:
+        """A key of its own for another purpose, made from the newest secret."""
+        return _hash(self._keys[0], b"seal", purpose)
+
     def marks(self, address: str) -> list[str]:
         """What an address is known by on the list of those not to be written to, newest first."""
         return [_hash(key, b"address", address.casefold()) for key in self._keys]

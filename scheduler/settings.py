@@ -114,8 +114,10 @@ class Settings:
             port=_port(read.text("PHYSIOPOST_PORT", "8000")),
             course=_place(read.text("PHYSIOPOST_COURSE"), shipped("course")),
             templates=_place(read.text("PHYSIOPOST_TEMPLATES"), shipped("templates")),
-            clinic=_place(read.text("PHYSIOPOST_CLINIC"), _beside("clinic.yaml")),
-            subscribers=_place(read.text("PHYSIOPOST_SUBSCRIBERS"), _beside("subscribers.yaml")),
+            clinic=_place(read.text("PHYSIOPOST_CLINIC"), _beside("clinic.yaml", channel)),
+            subscribers=_place(
+                read.text("PHYSIOPOST_SUBSCRIBERS"), _beside("subscribers.yaml", channel)
+            ),
             ping=_ping(read.secret("PHYSIOPOST_PING")),
         )
 
@@ -127,11 +129,16 @@ def shipped(name: str) -> Path:
     return inside if inside.exists() else package.parent / name
 
 
-def _beside(name: str) -> Path:
-    """The user's own file in the current folder, else the example that ships."""
+def _beside(name: str, channel: Channel) -> Path:
+    """The user's own file in the current folder, else the example, which reaches nobody."""
     here = Path(name)
     inside = shipped("example") / name
-    return here if here.exists() or not inside.exists() else inside
+    if here.exists() or not inside.exists():
+        return here
+    if channel != "folder":
+        cure = "write yours, beginning with the example"
+        raise wrong(name, None, "there is no such file here", cure)
+    return inside
 
 
 def _secrets(value: str, channel: Channel) -> tuple[str, ...]:
@@ -139,10 +146,11 @@ def _secrets(value: str, channel: Channel) -> tuple[str, ...]:
     given = tuple(value.split())
     if not given and channel == "folder":
         return ("letters in a folder reach nobody",)
-    if not given or min(map(len, given)) < SHORTEST_SECRET:
-        cure = (
-            f"set {SHORTEST_SECRET} random characters or more, as openssl rand -hex 32 prints them"
-        )
+    if given and min(map(len, given)) < SHORTEST_SECRET:
+        cure = f"each has {SHORTEST_SECRET} characters or more, and no space"
+        raise wrong("PHYSIOPOST_SECRET", None, "is too short", cure)
+    if not given:
+        cure = f"set {SHORTEST_SECRET} random characters or more (openssl rand -hex 32)"
         raise _missing("PHYSIOPOST_SECRET", cure)
     return given
 

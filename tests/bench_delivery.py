@@ -5,7 +5,7 @@
    measurement is a process of its own, and so is the server that it sends to.
 3. Ratios are between rows of one run, so they hold on other machines; the rates do not.
 
---full adds what takes minutes: a million enrolments. --only WORD runs the rows that hold the word.
+--full adds a million enrolments. --only NAME runs one group of rows.
 """
 
 import argparse
@@ -15,23 +15,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from io import StringIO
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, Literal
 
 import postgres
 from conftest import signed
-from rich.console import Console
-from rich.table import Table
 from sendgrid import SendGridAPIClient
-from sendgrid.helpers.mail import Content, Mail
+from sendgrid.helpers.mail import Mail
 from smtp_sink import sink
 
 from scheduler.cli import main as physiopost
@@ -58,16 +55,41 @@ Row = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Drained:
-    """What a process measured: letters, seconds, and its greatest memory in megabytes."""
+class Done:
+    """What a process did: how much, from when to when, on a core, and its greatest memory in MB."""
 
-    letters: int
-    seconds: float
+    number: int
+    began: float
+    ended: float
+    cpu: float
     memory: float
 
     @property
+    def seconds(self) -> float:
+        return self.ended - self.began
+
+    @property
     def rate(self) -> float:
-        return self.letters / self.seconds
+        return self.number / self.seconds
+
+    @property
+    def each(self) -> str:
+        """Of a busy machine the second figure is the truer one."""
+        wall, cpu = 1e6 / self.rate, 1e6 * self.cpu / self.number
+        return f"{wall:.0f} µs each, {cpu:.0f} on a core"
+
+
+class Watch:
+    """Runs from when it is made."""
+
+    def __init__(self) -> None:
+        self.began, self.cpu = perf_counter(), process_time()
+
+    def done(self, number: int) -> Done:
+        ended = perf_counter()  # the same clock in all processes of a machine
+        status = Path("/proc/self/status").read_text()
+        memory = int(status.partition("VmHWM:")[2].split()[0]) / 1000
+        return Done(number, self.began, ended, process_time() - self.cpu, memory)
 
 
 class Service:
@@ -102,32 +124,30 @@ def invented(number: int) -> Person:
 # What runs in a process of its own
 
 
-def enrolled(url: str, number: int, due: int | None = None) -> None:
-    """Invent people: the letters of the first `due` of them are due, the others' in a week."""
-    service = Service(url)
+def enrolled(url: str, number: int, due: int | None) -> Done:
+    """Invent people. The first `due` of them have a letter due, or all; the others in a week."""
+    service, watch = Service(url), Watch()
     soon = service.planner.next_due(invented(0), {}, NOW - timedelta(days=1))
     assert soon
-    crowd = map(invented, range(number))
-    done = 0
+    later = soon + timedelta(days=7)
+    crowd = enumerate(map(invented, range(number)))
     while some := list(islice(crowd, CHUNK)):
         with service.database.write() as db:
-            late = [
-                soon if due is None or done + place < due else soon + timedelta(days=7)
-                for place in range(len(some))
-            ]
-            people.add(db, list(zip(some, late, strict=True)))
-        done += len(some)
+            people.add(
+                db, [(each, soon if due is None or at < due else later) for at, each in some]
+            )
+    return watch.done(number)
 
 
-def drained(url: str, way: Way, at: str, batch: int) -> Drained:
+def drained(url: str, way: Way, at: str, batch: int) -> Done:
     """Send what is due."""
     service = Service(url)
     with channel(way, at, batch) as opened:
-        began = perf_counter()
+        watch = Watch()
         report = service.round.run(opened, lambda: NOW)
-        seconds = perf_counter() - began
-    assert report.letters.keys() <= {"accepted"}, report
-    return Drained(report.letters["accepted"], seconds, memory())
+        drained = watch.done(report.letters["accepted"])
+    assert report.well, report
+    return drained
 
 
 def channel(way: Way, at: str, batch: int) -> SendGrid | Smtp:
@@ -137,7 +157,7 @@ def channel(way: Way, at: str, batch: int) -> SendGrid | Smtp:
     return Smtp(MailServer("127.0.0.1", int(at), "none"), notes, connections=batch)
 
 
-def one_by_one(at: str, number: int) -> Drained:
+def one_by_one(at: str, number: int) -> Done:
     """The package as its own pages show it: a Mail and a call for each letter, nothing recorded."""
     service = Service("sqlite://")
     somebody = invented(1)
@@ -145,38 +165,37 @@ def one_by_one(at: str, number: int) -> Drained:
     following = service.planner.coming(somebody, {}, NOW)
     values = merge_values(somebody, following, service.keys, "Clinic")
     api = SendGridAPIClient(KEY, host=at)
-    began = perf_counter()
+    watch = Watch()
     for each in range(number):
         letter = fill(edition, values)
-        text, html = Content("text/plain", letter.text), Content("text/html", letter.html)
         to = f"person{each}@example.org"
-        api.send(Mail(edition.from_email, to, letter.subject, [text, html]))
-    return Drained(number, perf_counter() - began, memory())
+        api.send(Mail(edition.from_email, to, letter.subject, letter.text, letter.html))
+    return watch.done(number)
 
 
-def idle(url: str) -> Drained:
+def idle(url: str) -> Done:
     """Rounds in which nothing is due."""
     service = Service(url)
     with SendGrid(KEY, "http://127.0.0.1:9", 1000) as opened:
         before = NOW - timedelta(hours=3)
         service.round.run(opened, lambda: before)
-        began = perf_counter()
+        watch = Watch()
         for _ in range(100):
             service.round.run(opened, lambda: before)
-    return Drained(100, perf_counter() - began, memory())
+        return watch.done(100)
 
 
-def planned(number: int) -> Drained:
+def planned(number: int) -> Done:
     """Every letter of so many people."""
     service = Service("sqlite://")
     crowd = [invented(each) for each in range(number)]
-    began = perf_counter()
+    watch = Watch()
     for each in crowd:
         service.planner.plan(each, {}, NOW)
-    return Drained(number, perf_counter() - began, memory())
+    return watch.done(number)
 
 
-def imported(folder: str, number: int) -> Drained:
+def imported(folder: str, number: int) -> Done:
     """`physiopost enrol` of the two files that a practice system exports."""
     files = exported(Path(folder), number)
     os.environ |= {
@@ -185,15 +204,12 @@ def imported(folder: str, number: int) -> Drained:
     }
     sys.argv = ["physiopost", "enrol", *files, "--consent", "2026-11-16"]
     sys.argv += ["--now", "2026-11-16T12:00Z"]
-    began = perf_counter()
+    watch = Watch()
     said = StringIO()
-    with redirect_stdout(said):
-        try:
-            physiopost()
-        except SystemExit as left:
-            assert not left.code, said.getvalue()
+    with redirect_stdout(said), suppress(SystemExit):
+        physiopost()
     assert f"{number} new" in said.getvalue(), said.getvalue()
-    return Drained(number, perf_counter() - began, memory())
+    return watch.done(number)
 
 
 def exported(folder: Path, number: int) -> list[str]:
@@ -224,36 +240,119 @@ def _own(number: int, names: list[str]) -> dict[str, str]:
     return {name: own[name] for name in names if name in own}
 
 
-def memory() -> float:
-    """The most that this process has held, in megabytes."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1000
-
-
 # The rows
+
+Made = Callable[..., Done]
 
 
 class Bench:
-    """Measures a row at a time and prints it at once."""
+    """Every measurement is a process of its own, and its database is new."""
 
     def __init__(self, folder: Path, *, full: bool) -> None:
-        self.folder, self.full = folder, full
-        self.spawn = get_context("spawn")
+        self.folder, self.spawn = folder, get_context("spawn")
+        self.sizes = (1000, MANY, 1_000_000) if full else (1000, MANY)
 
-    def apart(self, work: Callable[..., Any], *given: Any) -> Any:
-        """Call in a process of its own."""
+    def rows(self) -> dict[str, Callable[[], Iterator[Row]]]:
+        return {
+            "sendgrid": self.sendgrid,
+            "postgresql": self.postgresql,
+            "smtp": self.smtp,
+            "idle": self.idle,
+            "flat": self.flat,
+            "planning": self.planning,
+            "enrolling": self.enrolling,
+        }
+
+    def apart(self, work: Made, *given: Any) -> Done:
         with self.spawn.Pool(1) as pool:
             return pool.apply(work, given)
 
-    def sqlite(self, number: int, due: int | None = None) -> str:
-        url = f"sqlite:///{self.folder / new_id()}.db"
-        self.apart(enrolled, url, number, due)
-        return url
+    @contextmanager
+    def sqlite(self, number: int, due: int | None = None) -> Iterator[str]:
+        """A database of so many people."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            url = f"sqlite:///{folder}/bench.db"
+            self.apart(enrolled, url, number, due)
+            yield url
 
-    def by_sendgrid(self, url: str, batch: int) -> Drained:
+    def drain(self, url: str, batch: int, workers: int = 1) -> Done:
+        """By SendGrid, from when the first worker begins until the last is done."""
+        with standin() as at, self.spawn.Pool(workers) as pool:
+            each = pool.starmap(drained, [(url, "sendgrid", at, batch)] * workers, chunksize=1)
+        return Done(
+            sum(one.number for one in each),
+            min(one.began for one in each),
+            max(one.ended for one in each),
+            sum(one.cpu for one in each),
+            max(one.memory for one in each),
+        )
+
+    def sendgrid(self) -> Iterator[Row]:
         with standin() as at:
-            done: Drained = self.apart(drained, url, "sendgrid", at, batch)
-        return done
+            alone = self.apart(one_by_one, at, 2000)
+        yield (
+            "SendGrid: the package, one call a letter",
+            f"{alone.rate:,.0f} a second",
+            f"1 x; {alone.each}",
+        )
+        for batch, number in ((1, 2000), (100, MANY // 2), (1000, MANY)):
+            with self.sqlite(number) as url:
+                sent = self.drain(url, batch)
+            told = f"{sent.rate / alone.rate:.1f} x; {sent.each}; {sent.memory:.0f} MB"
+            yield f"SendGrid: a round, {batch} in a request", f"{sent.rate:,.0f} a second", told
+
+    def postgresql(self) -> Iterator[Row]:
+        programs = postgres.programs()
+        if programs is None:
+            yield "PostgreSQL", "", "not installed here"
+            return
+        postgres.OPTIONS += " -c fsync=on"  # the last one counts: here it waits for the disk
+        with postgres.server(programs) as server:
+            first = 0.0
+            for workers in (1, 2):
+                url = server.database()
+                self.apart(enrolled, url, MANY // 2, None)
+                sent = self.drain(url, 1000, workers)
+                first = first or sent.rate
+                what = f"SendGrid: a round on PostgreSQL, workers: {workers}"
+                yield what, f"{sent.rate:,.0f} a second", f"{sent.rate / first:.1f} x; {sent.each}"
+
+    def smtp(self) -> Iterator[Row]:
+        for connections in (1, 4):
+            with self.sqlite(10_000) as url, sink() as server:
+                sent = self.apart(drained, url, "smtp", str(server.port), connections)
+            yield (
+                f"SMTP: a round, connections: {connections}",
+                f"{sent.rate:,.0f} a second",
+                sent.each,
+            )
+
+    def idle(self) -> Iterator[Row]:
+        for number in self.sizes:
+            with self.sqlite(number, 0) as url:
+                rounds = self.apart(idle, url)
+            what = f"a round with nothing due, enrolled: {number:,}"
+            yield what, f"{1000 / rounds.rate:.1f} ms", rounds.each
+
+    def flat(self) -> Iterator[Row]:
+        for number, due in ((size, due) for size in self.sizes for due in {1000, size}):
+            if due == MANY:
+                continue  # that is a row of sendgrid()
+            with self.sqlite(number, due) as url:
+                sent = self.drain(url, 1000)
+            what = f"SendGrid: a round, due: {due:,} of {number:,}"
+            told = f"{sent.each}; {sent.memory:.0f} MB"
+            yield what, f"{sent.rate:,.0f} a second", told
+
+    def planning(self) -> Iterator[Row]:
+        plans = self.apart(planned, MANY)
+        yield f"plan every letter of {MANY:,} people", f"{plans.seconds:.1f} s", plans.each
+
+    def enrolling(self) -> Iterator[Row]:
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            new = self.apart(imported, folder, MANY)
+        told = f"{new.each}; {new.memory:.0f} MB"
+        yield f"enrol {MANY:,} people from CSV", f"{new.seconds:.1f} s", told
 
 
 @contextmanager
@@ -269,3 +368,19 @@ def standin() -> Iterator[str]:
             yield server.stdout.readline().strip()
         finally:
             server.stdin.close()
+
+
+def main() -> None:
+    read = argparse.ArgumentParser(description="How fast letters go, against the stand-ins.")
+    read.add_argument("--full", action="store_true", help="with a million enrolments")
+    read.add_argument("--only", help="one of the groups, as in smtp")
+    given = read.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Bench(Path(folder), full=given.full).rows()
+        for group in [given.only] if given.only else rows:
+            for what, measured, told in rows[group]():
+                print(f"{what:52} {measured:>16}   {told}", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

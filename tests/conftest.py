@@ -2,13 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from postgres import Server, programs, server
 
 from scheduler.cli import main
 from scheduler.material import Material, read_material
@@ -111,6 +112,24 @@ def material(root: Path) -> Material:
 def root() -> Path:
     """The root of the checkout."""
     return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server; `postgres.database()` is the address of a new database."""
+    if (found := programs()) is None:
+        _skip_or_fail("PostgreSQL is not installed here")
+    with server(found) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new database, once of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    running: Server = request.getfixturevalue("postgres")
+    return running.database()
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,20 @@
-"""A PostgreSQL server of the tests' own: started in a folder, reached by a socket, stopped."""
+"""A PostgreSQL server of the tests' own: started in a folder, reached by a socket, stopped.
+
+It does not wait for the disk (fsync=off): the tests kill processes, and never the machine.
+"""
 
 import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 NUMBERS = count()
+OPTIONS = "-c listen_addresses='' -c fsync=off -c max_connections=50"
 
 
 def programs() -> Path | None:
@@ -42,24 +47,28 @@ class Server:
         return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
 
     def start(self) -> None:
-        options = f"-c listen_addresses='' -c unix_socket_directories={self.folder}"
+        options = f"{OPTIONS} -c unix_socket_directories={self.folder}"
         log = str(self.folder / "log")
         self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", log, "-o", options, "start")
 
     def stop(self) -> None:
+        """As a crash would: every connection breaks, and nothing is tidied up."""
         self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
 
 
 @contextmanager
-def server(folder: Path, bin_: Path) -> Iterator[Server]:
-    """Root may not run PostgreSQL, so for root it runs as its own user."""
+def server(bin_: Path) -> Iterator[Server]:
+    """Root may not run PostgreSQL, so for root it runs as its own user, in a folder of its own."""
     user = "postgres" if os.geteuid() == 0 else None
-    if user:
-        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-    made = Server(folder, bin_, user)
-    made.run("initdb", "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8")
-    made.start()
-    try:
-        yield made
-    finally:
-        made.stop()
+    with tempfile.TemporaryDirectory(prefix="postgres-") as name:
+        folder = Path(name)
+        if user:
+            os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+        made = Server(folder, bin_, user)
+        data = str(folder / "data")
+        made.run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
+        made.start()
+        try:
+            yield made
+        finally:
+            made.stop()

@@ -179,3 +179,12 @@ def test_nothing_is_refused_while_nobody_is_inside(clinic: Clinic) -> None:
     write_lesson(clinic, "pictures")
     lessons(clinic, *[slug.replace("scans", "pictures") for slug in ORDER])
     assert clinic.physiopost("send", *WEDNESDAY).code == 0
+
+
+def test_the_courses_own_pace_changes_from_the_last_letter_on(inside: Clinic) -> None:
+    text = (inside.folder / COURSE).read_text()
+    inside.write(str(COURSE), text.replace("pace: 7", "pace: 14"))
+    use(inside)
+    said = inside.physiopost("plan", "amy", "--json", *WEDNESDAY)
+    dates = [each["local"][:10] for each in json.loads(said.out)[0]["letters"]]
+    assert dates[1:4] == ["2026-12-01", "2026-12-15", "2026-12-29"]

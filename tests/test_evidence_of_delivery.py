@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from test_round import KEYS, WELCOME, Service, Told
 
+from scheduler.delivery.behind import behind
 from scheduler.delivery.channels import Outcome
 from scheduler.delivery.channels.sendgrid_logs import Doubt, Found, LookUp, Suppression, Unavailable
 from scheduler.ledger import deliveries, doubts, people
@@ -14,8 +15,9 @@ from scheduler.ledger.evidence import Event, Evidence
 from scheduler.ledger.suppressions import among
 from scheduler.letters.editions import Press
 from scheduler.material import Material
+from scheduler.plan.enrolment import Hold
 
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 AMY = "amy@example.org"
 DOUBT = Outcome("unknown", "the line broke")
 
@@ -51,8 +53,9 @@ def press(root: Path, material: Material) -> Press:
 
 
 @pytest.fixture
-def service(material: Material, press: Press, tmp_path: Path) -> Iterator[Service]:
-    service = Service(material, press, tmp_path)
+def service(material: Material, press: Press, ledger: str) -> Iterator[Service]:
+    """On SQLite and on PostgreSQL."""
+    service = Service(material, press, ledger)
     yield service
     service.database.close()
 
@@ -133,6 +136,70 @@ def test_not_found_means_nothing_until_a_later_letter_of_ours_is_seen(
     assert len([to for to, _ in channel.letters if to == AMY]) == 1
 
 
+def test_a_letter_that_did_not_go_before_a_later_one_did_is_named_and_not_forgotten(
+    service: Service,
+) -> None:
+    channel = Seen()
+    in_doubt(service, channel)
+    service.run(channel, WELCOME + timedelta(days=7))
+    channel.newest = WELCOME + timedelta(days=7)
+    for hours in (2, 4, 6):
+        service.run(channel, WELCOME + timedelta(days=7, hours=hours))
+    assert service.states("amy")[:2] == ["refused", "sent"]
+
+
+def thought_not_gone(service: Service, channel: Seen) -> str:
+    """Let Amy's welcome be in doubt and then be due again; gives its delivery's id."""
+    delivery = in_doubt(service, channel)
+    channel.newest = WELCOME + 10 * MINUTE
+    service.run(channel, WELCOME + 6 * MINUTE)
+    service.change("amy", hold=(Hold(WELCOME.date()),))
+    service.run(channel, WELCOME + 70 * MINUTE)
+    assert unknown(service) == []
+    assert service.states("amy")[0] == "held"
+    return delivery
+
+
+def test_a_letter_that_was_thought_not_to_have_gone_is_known_by_its_event_and_goes_no_more(
+    service: Service,
+) -> None:
+    channel = Seen()
+    delivery = thought_not_gone(service, channel)
+    hear(service, event("processed", delivery, message="message-1"))
+    service.change("amy", hold=())
+    service.run(channel, WELCOME + 2 * DAY)
+    assert service.states("amy")[0] == "sent"
+    assert len([to for to, _ in channel.letters if to == AMY]) == 1
+
+
+def test_a_sender_that_wakes_up_late_and_was_answered_is_believed(service: Service) -> None:
+    channel = Seen()
+    in_doubt(service, channel)
+    claims = unknown(service)
+    with service.database.write() as db:
+        deliveries.record(db, [(each, Outcome("deferred")) for each in claims], WELCOME + HOUR)
+        late = [(each, Outcome("accepted")) for each in claims]
+        assert deliveries.record(db, late, WELCOME + 2 * HOUR) == late
+    assert service.states("amy")[0] == "sent"
+
+
+def test_a_letter_that_cannot_go_any_more_because_a_later_one_went_is_listed(
+    service: Service,
+) -> None:
+    channel = Seen()
+    in_doubt(service, channel)
+    service.run(channel, WELCOME + 6 * MINUTE)
+    service.run(channel, WELCOME + 7 * DAY)  # no letter of ours was seen in the meantime
+    channel.newest = WELCOME + 7 * DAY
+    now = WELCOME + 7 * DAY + 2 * HOUR
+    service.run(channel, now)
+    assert service.states("amy", now)[:2] == ["refused", "sent"]
+    with service.database.read() as db:
+        listed = behind(service.planner.timelines(db, now), {}, None, now)
+    assert [(each.id, each.lesson) for each in listed] == [("amy", "welcome")]
+    assert "a later letter has gone since" in listed[0].why
+
+
 def test_records_that_cannot_be_read_leave_the_doubt_and_say_why(service: Service) -> None:
     channel = Seen()
     in_doubt(service, channel)
@@ -164,6 +231,17 @@ def test_an_event_about_a_letter_in_doubt_shows_that_it_was_taken(service: Servi
     delivery = in_doubt(service, channel)
     hear(service, event("processed", delivery, message="message-1"))
     assert service.states("amy")[0] == "sent"
+
+
+def test_a_course_whose_last_letter_is_known_by_its_event_is_finished(service: Service) -> None:
+    channel = Told()
+    for week in range(8):
+        service.run(channel, WELCOME + week * 7 * DAY + HOUR)
+    channel.answers[AMY] = DOUBT
+    service.run(channel, WELCOME + 8 * 7 * DAY + HOUR)
+    assert (service.status("amy"), service.status("ben")) == ("active", "finished")
+    hear(service, event("processed", unknown(service)[0].delivery, message="message-1"))
+    assert service.status("amy") == "finished"
 
 
 def test_an_event_is_taken_once_however_often_it_comes(service: Service) -> None:
@@ -222,9 +300,10 @@ def test_a_letter_dropped_for_want_of_quota_goes_again(service: Service) -> None
     assert service.status("amy") == "active"
 
 
-def test_an_event_about_nobody_we_know_is_kept_and_harms_nobody(service: Service) -> None:
+def test_an_event_about_no_letter_of_ours_is_kept_and_harms_nobody(service: Service) -> None:
     service.run(Told(), WELCOME)
     assert hear(service, event("bounce", "unknown-delivery")) == 1
+    assert hear(service, event("group_unsubscribe", None, message="m", address=AMY)) == 1
     assert (service.status("amy"), service.status("ben")) == ("active", "active")
 
 

@@ -1,19 +1,16 @@
-"""`kill -9` at every step of a round, then another round.
+"""`kill -9` at every step of a round into a folder or over SMTP, then another round.
 
-A child is forked, told to kill itself at its n-th step, and runs a round; n goes up until a child
-lives to the end. A step is: a statement sent to the database, a commit, a file opened or renamed,
-a connection opened, something said to the mail server.
+A child is forked, told to kill itself at its n-th step (see reaper.py), and runs a round; n goes up
+until a child lives to the end. For SendGrid see test_kill_matrix.py.
 """
 
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -23,7 +20,7 @@ from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 import pytest
 from aiosmtpd.controller import Controller
 from conftest import Clinic, signed
-from sqlalchemy import Engine, event
+from reaper import dies_at
 
 from scheduler.delivery.channels.folder import Folder
 from scheduler.delivery.channels.smtp import Smtp
@@ -39,8 +36,6 @@ DUE = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 PEOPLE = {"amy", "ben", "chloe"}  # three of the roster, all due then
 KEYS = Keys(["a secret of the tests"], "https://letters.example.org")
 IN_DOUBT = 1  # after a kill over SMTP: what one connection had begun
-
-RunRound = Callable[[datetime], Report]
 
 
 @pytest.fixture
@@ -71,7 +66,7 @@ def test_a_kill_at_any_step_then_a_round_gives_every_letter_exactly_once(
     kills = 0
     for step in range(1, 1000):
         with restored(enrolled.folder):
-            survived = dies_at(step, run)
+            survived = dies_at(step, lambda: run(DUE))
             assert run(DUE).well
             assert addressees(enrolled) == dict.fromkeys(PEOPLE, 1), f"killed at step {step}"
             assert all(map(is_marked_a_draft, enrolled.letters())), f"killed at step {step}"
@@ -122,7 +117,7 @@ def test_over_smtp_a_kill_at_any_step_sends_nothing_twice_and_leaves_one_letter_
         for step in range(1, 1000):
             with restored(enrolled.folder):
                 inbox.got.clear()
-                survived = dies_at(step, run)
+                survived = dies_at(step, lambda: run(DUE))
                 run(DUE)  # the dead process's lease still holds
                 report = run(DUE + 2 * Smtp.lease)
                 assert max(inbox.got.values(), default=0) <= 1, f"killed at step {step}"
@@ -165,44 +160,6 @@ def restored(folder: Path) -> Iterator[None]:
     finally:
         shutil.rmtree(var)
         kept.rename(var)
-
-
-def dies_at(step: int, run: RunRound) -> bool:
-    """Run a round in a forked child that kills itself at its n-th step; True when it lives on."""
-    child = os.fork()
-    if child == 0:
-        try:
-            kill_at(step)
-            run(DUE)
-            os._exit(0)
-        finally:
-            os._exit(70)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return False
-    assert os.WEXITSTATUS(status) == 0
-    return True
-
-
-def kill_at(step: int) -> None:
-    """Count the steps of this process and kill it at one of them."""
-    left = [step]
-
-    def count(*_: object, **__: object) -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def audited(name: str, arguments: tuple[object, ...]) -> None:
-        if name in ("os.rename", "socket.connect", "smtplib.send") or (
-            name == "open" and "outbox" in str(arguments[0])
-        ):
-            count()
-
-    for name in ("before_cursor_execute", "after_cursor_execute", "commit"):
-        event.listen(Engine, name, count)
-    sys.addaudithook(audited)
 
 
 def addressees(clinic: Clinic) -> dict[str, int]:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from scheduler.material.lessons import Course, Lesson, Passage
 from scheduler.plan.calendar import DAY, Calendar, first_slot, instant
 from scheduler.plan.enrolment import Enrolment, Hold
-from scheduler.plan.rules import GRACE, PlannedLetter, next_letter, plan
+from scheduler.plan.rules import GRACE, PlannedLetter, coming, next_letter, plan
 
 ZONES = (
     "Europe/London",
@@ -67,6 +67,9 @@ class Life:
 
     def plan(self) -> list[PlannedLetter]:
         return plan(self.course, self.enrolment, self.calendar, self.sent, self.now)
+
+    def coming(self) -> Iterator[PlannedLetter]:
+        return coming(self.course, self.enrolment, self.calendar, self.sent, self.now)
 
     def due(self) -> PlannedLetter | None:
         return next_letter(self.plan())
@@ -390,6 +393,22 @@ def test_sending_a_letter_on_its_day_changes_no_other_date(life: Life, minutes: 
     when = min(max(life.now, utc(coming)) + minutes * MINUTE, utc(coming) + GRACE)
     after = replace(life, sent={**life.sent, coming.lesson: when}, now=when)
     assert days(after) | {coming.lesson: day(coming)} == days(life)
+
+
+@ordinary
+@given(lives(), st.integers(0, 120))
+def test_the_letter_after_the_next_is_the_same_once_the_next_has_gone(
+    life: Life, minutes: int
+) -> None:
+    due = life.due()
+    assume(due is not None)
+    assert due is not None
+    life = replace(life, now=max(life.now, utc(due)) + minutes * MINUTE)
+    ahead = life.coming()
+    goes = next(ahead)
+    assume(goes.utc is not None and goes.utc <= life.now)
+    gone = replace(life, sent={**life.sent, goes.lesson: utc(goes)})
+    assert next(gone.coming(), None) == next(ahead, None)
 
 
 # A whole course, day by day

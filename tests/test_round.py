@@ -67,8 +67,8 @@ class Told:
 class Service:
     """A database with the people amy and ben, whose first letters are due on Tue 24 Nov, 09:30."""
 
-    def __init__(self, material: Material, press: Press, folder: Path) -> None:
-        self.database = Database(f"sqlite:///{folder / 'physiopost.db'}")
+    def __init__(self, material: Material, press: Press, ledger: str) -> None:
+        self.database = Database(ledger)
         self.planner = Planner(material)
         self.round = Round(self.database, self.planner, press, KEYS)
         self.people = [self.enrol(name) for name in ("amy", "ben")]
@@ -113,8 +113,9 @@ def press(root: Path, material: Material) -> Press:
 
 
 @pytest.fixture
-def service(material: Material, press: Press, tmp_path: Path) -> Iterator[Service]:
-    service = Service(material, press, tmp_path)
+def service(material: Material, press: Press, ledger: str) -> Iterator[Service]:
+    """On SQLite and on PostgreSQL."""
+    service = Service(material, press, ledger)
     yield service
     service.database.close()
 
@@ -141,6 +142,19 @@ def test_a_round_with_nothing_due_asks_the_database_little(service: Service) -> 
     event.listen(Engine, "before_cursor_execute", lambda *a: statements.append(str(a[2])))
     service.run(Told(), WELCOME - WEEK)
     assert len([each for each in statements if each.startswith("SELECT")]) <= 3
+
+
+def test_everybody_who_is_due_is_looked_at_however_many_a_look_lists(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "LISTED", 2)
+    for name in ("chloe", "dev", "eve"):
+        service.enrol(name)
+    channel = Told(batch=3)
+    service.run(channel, WELCOME)
+    assert sorted(to.partition("@")[0] for to, _ in channel.letters) == [
+        *("amy", "ben", "chloe", "dev", "eve")
+    ]
 
 
 def test_ten_days_off_bring_no_burst_and_keep_the_order(service: Service) -> None:
@@ -246,10 +260,10 @@ def test_a_person_decides_about_a_letter_in_doubt(
     service.run(channel, WELCOME)
     channel.answers.clear()
     amy = service.people[0].enrolment_id
-    assert service.round.settle(amy, "welcome", arrived=arrived, now=WELCOME)
+    assert service.round.settle(amy, "welcome", arrived=arrived, now=WELCOME, by="a test")
     assert service.run(channel, WELCOME + timedelta(minutes=1)).well
     assert channel.letters.count(("amy@example.org", "welcome")) == letters
-    assert not service.round.settle(amy, "welcome", arrived=arrived, now=WELCOME)
+    assert not service.round.settle(amy, "welcome", arrived=arrived, now=WELCOME, by="a test")
 
 
 def test_one_person_whose_plan_fails_does_not_stop_the_others(

@@ -1,24 +1,65 @@
-"""`run`: the worker and the stop page, as a process that starts, sends, answers and ends."""
+"""`run`: the worker and the pages, as a process that starts, sends, answers and ends."""
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
-from conftest import Clinic
+from conftest import SIGN, Clinic
+
+from scheduler.cli.desk import Desk
+from scheduler.cli.service import Shift, office_of
+from scheduler.ledger.database import Database
+from scheduler.ledger.deliveries import history
+from scheduler.ledger.people import everyone
+
+Run = Callable[..., AbstractContextManager[list[str]]]
 
 
 @pytest.fixture
-def address(clinic: Clinic, root: Path) -> Iterator[str]:
-    """A running service whose one patient's first letter is due."""
+def run(clinic: Clinic, root: Path) -> Run:
+    """`run(…)` is a service that has begun, by what it has said so far; then it is ended."""
+
+    @contextmanager
+    def running(*words: str, until: str, port: int = 0) -> Iterator[list[str]]:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "scheduler", *words],
+            env=clinic.environment(root) | {"PHYSIOPOST_PORT": str(port)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        said = []
+        try:
+            assert process.stdout
+            for line in process.stdout:
+                said.append(line)
+                if re.search(until, line):
+                    break
+            yield said
+            process.send_signal(signal.SIGTERM)
+            said += process.stdout.readlines()
+            assert (process.wait(timeout=20), said[-1]) == (0, "stopped\n"), said
+        finally:
+            process.kill()
+            process.wait()
+
+    return running
+
+
+@pytest.fixture
+def due(clinic: Clinic) -> None:
+    """A patient whose first letter is due."""
     yesterday = datetime.now(UTC) - timedelta(days=1)
     now = datetime.now(UTC) - timedelta(minutes=2)
     clinic.write(
@@ -32,30 +73,25 @@ def address(clinic: Clinic, root: Path) -> Iterator[str]:
     )
     clinic.replace("clinic.yaml", "country: GB-ENG", "country: GB-ENG\nsubdivision: ENG")
     assert clinic.physiopost("enrol", "--now", yesterday.isoformat()).code == 0
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "scheduler", "run"],
-        env=clinic.environment(root) | {"PHYSIOPOST_PORT": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        assert process.stdout
-        for line in process.stdout:
-            if found := re.search(r"(http://127\.0\.0\.1:\d+)/stop/", line):
-                break
-        assert found
-        yield found[1]
-        process.send_signal(signal.SIGTERM)
-        rest = process.stdout.read()
-        assert process.wait(timeout=20) == 0
-        assert rest.endswith("stopped\n")
-        assert "1 accepted" in rest
-        assert "Canary" not in rest
-        assert "kim@" not in rest
-    finally:
-        process.kill()
-        process.wait()
+
+
+@pytest.fixture
+def address(clinic: Clinic, run: Run, due: None) -> Iterator[str]:  # noqa: ARG001 - it is made
+    """Where a running service has its pages; somebody can sign in."""
+    clinic.physiopost("staff", "invite", "tom@example.org", "--name", "Tom", "--role", "admin")
+    with run("run", until="/stop/") as said:
+        yield at(said)
+    rest = "".join(said)
+    assert "1 accepted" in rest
+    assert "nobody can sign in" not in rest
+    assert "Canary" not in rest
+    assert "kim@" not in rest
+
+
+def at(said: list[str]) -> str:
+    found = re.search(r"(http://127\.0\.0\.1:\d+)/", said[-1])
+    assert found, said
+    return found[1]
 
 
 def the_letter(clinic: Clinic) -> str:
@@ -97,3 +133,83 @@ def test_it_sends_what_is_due_and_one_click_stops_the_course(clinic: Clinic, add
 
     # A link that is nobody's says nothing about anybody.
     assert [ask(f"{link[:-1]}_", data)[0] for data in (None, b"x")] == [404, 404]
+
+
+def test_it_says_where_the_pages_are_and_how_the_first_account_is_made(run: Run) -> None:
+    with run("run", until="/stop/") as said:
+        status, page, headers = ask(f"{at(said)}/")
+        assert (status, "<h1>Sign in</h1>" in page) == (200, True)
+        assert "Server" not in headers
+        told = said[-1]
+    assert re.search(r"the clinic's pages are at http://127\.0\.0\.1:\d+/,", told)
+    hint = "nobody can sign in yet: physiopost staff invite EMAIL --name NAME --role admin\n"
+    assert hint in said
+
+
+@pytest.mark.usefixtures("due")
+def test_the_pages_can_be_served_without_sending(clinic: Clinic, run: Run) -> None:
+    with run("run", "--only-web", until="/stop/") as said:
+        assert ask(f"{at(said)}/sign-in")[0] == 200
+        time.sleep(0.5)
+    assert said[0] == "not sending\n"
+    assert clinic.letters() == []
+
+
+@pytest.mark.usefixtures("due")
+def test_letters_can_be_sent_without_serving(clinic: Clinic, run: Run) -> None:
+    with run("run", "--no-web", until="1 accepted") as said:
+        pass
+    assert "http://" not in "".join(said)
+    assert len(clinic.letters()) == 1
+
+
+def test_a_service_that_does_nothing_is_refused(clinic: Clinic) -> None:
+    said = clinic.physiopost("run", "--no-web", "--only-web")
+    assert (said.code, "leave nothing to do" in said.err) == (2, True)
+
+
+def test_a_course_that_was_edited_and_signed_reaches_the_pages_and_not_before(
+    clinic: Clinic,
+) -> None:
+    desk = Desk()
+    office = office_of(desk)
+    shift = Shift(desk, office, None)
+    clinic.replace("clinic.yaml", "name: Harbour Physio\n", "name: Harbour Physio North\n")
+    shift.round()
+    assert office.planner.material.clinic.name == "Harbour Physio"
+    assert clinic.physiopost(*SIGN).code == 0
+    shift.round()
+    assert office.planner.material.clinic.name == "Harbour Physio North"
+    assert office.press is shift.desk.press
+    clinic.replace("clinic.yaml", "country: GB-ENG", "country: GB-NONE")
+    clinic.write("course/signoff.yaml", "")
+    shift.round()  # what cannot be used leaves the pages as they are
+    assert office.planner.material.clinic.name == "Harbour Physio North"
+
+
+def test_the_demo_clinic_opens_with_people_in_every_state_and_touches_nothing_else(
+    clinic: Clinic, run: Run
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with run("demo", "--serve", until="/stop/", port=port) as said:
+        told = "".join(said)
+        links = re.findall(
+            r"^  (\w+) .* (http://127\.0\.0\.1:\d+/welcome/\S+)$", told, re.MULTILINE
+        )
+        assert {role for role, _ in links} == {"admin", "physiotherapist", "technician"}
+        for _, link in links:
+            assert (ask(link)[0], "Welcome, " in ask(link)[1]) == (200, True)
+    assert not (clinic.folder / "var" / "physiopost.db").exists()
+    assert not (clinic.folder / "var" / "outbox").exists()
+    database = Database(f"sqlite:///{clinic.folder}/var/serve/physiopost.db")
+    with database.read() as db:
+        people = everyone(db)
+        states = {row["state"] for row in history(db)}
+    assert {each.status for each in people} == {
+        *("active", "bounced", "discharged", "finished", "stopped"),
+    }
+    assert {"accepted", "unknown", "refused"} <= states
+    assert any(each.hold for each in people)
+    assert any(each.skip for each in people)

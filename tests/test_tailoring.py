@@ -1,8 +1,10 @@
 """The verbs of a physiotherapist: what each does to the dates, what it refuses, its undoing."""
 
 import io
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -275,3 +277,26 @@ def test_the_audit_says_who_did_what_and_never_a_name_an_address_or_a_note(
 def test_somebody_nobody_knows_is_refused(enrolled: Clinic) -> None:
     said = enrolled.physiopost("hold", "nobody", *MONDAY)
     assert (said.code, "nobody has the id" in said.err) == (2, True)
+
+
+def week_by_week(clinic: Clinic, who: str, now: str) -> list[int]:
+    """The days between somebody's letters, sent and coming."""
+    letters = json.loads(clinic.physiopost("plan", who, "--json", "--now", now).out)[0]["letters"]
+    days = [date.fromisoformat(each["local"][:10]) for each in letters if each["local"]]
+    return [(after - before).days for before, after in pairwise(days)]
+
+
+@pytest.mark.parametrize("days", [4, 14])
+def test_another_pace_half_way_counts_from_the_last_letter_on(enrolled: Clinic, days: int) -> None:
+    enrolled.replace(
+        "clinic.yaml", "[Mon, Tue, Wed, Thu, Fri]", "[Mon, Tue, Wed, Thu, Fri, Sat, Sun]"
+    )
+    for day in ("11-24", "12-01", "12-08", "12-15"):
+        enrolled.physiopost("send", "--now", f"2026-{day}T09:30Z")
+    now = "2026-12-16T12:00Z"
+    enrolled.physiopost("pace", "amy", str(days), "--now", now, "--yes")
+    assert week_by_week(enrolled, "amy", now)[:3] == [7, 7, 7]
+    assert set(week_by_week(enrolled, "amy", now)[5:]) == {days}
+    assert abs(week_by_week(enrolled, "amy", now)[3] - days) <= 5  # Christmas moves it a little
+    enrolled.physiopost("undo", "amy", "--now", now, "--yes")
+    assert "drift" not in enrolled.physiopost("audit").out

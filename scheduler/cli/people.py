@@ -15,8 +15,7 @@ from rich.table import Table
 from scheduler.cli.desk import DATE, Desk, json_option, now_option, print_json
 from scheduler.delivery.behind import Heartbeat, behind
 from scheduler.findings import closest, shown, wrong
-from scheduler.ledger import people
-from scheduler.ledger.changes import trail
+from scheduler.ledger import people, trail
 from scheduler.ledger.impact import impact as impact_of
 from scheduler.ledger.people import Person
 from scheduler.material import Material
@@ -149,7 +148,7 @@ def audit(who: str | None, most: int, *, as_json: bool) -> None:
     with desk.database.read() as db:
         if who and people.find(db, who) is None:
             raise wrong("ID", None, f'nobody has the id "{who}"', "see physiopost roster")
-        lines = trail(db, who, most)
+        lines = trail.newest(db, who, most)
     if as_json:
         print_json([asdict(line) | {"at": line.at.isoformat()} for line in lines])
         return

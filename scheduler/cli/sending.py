@@ -5,7 +5,7 @@ from datetime import datetime
 
 import click
 
-from scheduler.cli.desk import Desk, json_option, now_option, print_json
+from scheduler.cli.desk import Desk, json_option, me, now_option, print_json
 from scheduler.delivery.behind import Heartbeat
 from scheduler.delivery.channels import Channel, open_channel
 from scheduler.delivery.gallery import gallery_page, write_gallery
@@ -13,6 +13,13 @@ from scheduler.delivery.round import Report
 from scheduler.findings import wrong
 from scheduler.material.signoff import Standing
 from scheduler.plan.reasons import on
+
+STATES = {
+    "accepted": "accepted",
+    "deferred": "put off: will be tried again",
+    "refused": "refused: will not be tried again",
+    "unknown": "in doubt: may have arrived",
+}
 
 
 @click.command()
@@ -56,6 +63,7 @@ def send(now: datetime, *, dry_run: bool, as_json: bool) -> None:
                 "letters": dict(report.letters),
                 "reasons": dict(report.reasons),
                 "down": report.down,
+                "unread": report.unread,
                 "undecided": report.undecided,
                 "unsigned": {
                     each.what: {"letters": number, "state": each.state, "words": each.words}
@@ -79,7 +87,7 @@ def settle(who: str, lesson: str, now: datetime, *, arrived: bool) -> None:
     """Decide about a letter that may or may not have arrived: ask the patient, then say so here."""
     desk = Desk()
     person, _ = desk.timeline(who, now)
-    if not desk.round.settle(person.enrolment_id, lesson, arrived=arrived, now=now):
+    if not desk.round.settle(person.enrolment_id, lesson, arrived=arrived, now=now, by=me()):
         cure = f"see physiopost plan {who}"
         raise wrong("settle", None, f'no letter "{lesson}" of {who} is undecided', cure)
     click.echo("written down" if arrived else "due again")
@@ -87,14 +95,18 @@ def settle(who: str, lesson: str, now: datetime, *, arrived: bool) -> None:
 
 def told(report: Report) -> list[str]:
     """What a round did, a line each."""
-    lines = [f"{number} {state}" for state, number in sorted(report.letters.items())]
-    lines += [f"  {number} {reason}" for reason, number in sorted(report.reasons.items())]
+    lines = [f"{number} {STATES[state]}" for state, number in sorted(report.letters.items())]
+    lines += [
+        f"  {each[1]} {each[0].partition(': ')[2]}" for each in sorted(report.reasons.items())
+    ]
     if report.down:
         lines.append(f"the channel is down: {report.down}; letters that are due stay due")
+    elif report.unread:
+        lines.append(f"{report.unread}; letters go all the same")
     if report.undecided:
-        lines.append(
-            f"{report.undecided} undecided: they may have arrived, so they do not go again"
-        )
+        lines.append(f"{report.undecided} undecided in all: not sent again without evidence")
+    if report.undecided or report.letters["refused"]:
+        lines.append("see who with physiopost plan --behind")
     lines = [*lines, *_unsigned(report.unsigned)] or ["nothing is due"]
     later = {each for way in report.barred.values() for each in way} - set(report.unsigned)
     if later:

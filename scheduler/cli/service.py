@@ -4,7 +4,10 @@
 2. A course that was edited is taken up when somebody signs: signoff.yaml is looked at too, and when
    it has changed, everything is read again. What cannot be used is said once; until it is mended,
    the service goes on with what it had.
+   The pages then show it too.
 3. A good round is told to PHYSIOPOST_PING, so that silence is noticed outside.
+
+`--no-web` and `--only-web` do one half each, so that the two can run in processes of their own.
 """
 
 import logging
@@ -19,33 +22,57 @@ from scheduler.cli.sending import one_round, told
 from scheduler.delivery.channels import Channel, open_channel
 from scheduler.delivery.round import Report
 from scheduler.findings import WrongInput
+from scheduler.ledger import staff
 from scheduler.material.signoff import FILE
 from scheduler.roster.watch import Watch, digest
-from scheduler.web.pages import pages
+from scheduler.web.app import create
+from scheduler.web.gate import Office
 from scheduler.web.server import served
 from scheduler.worker import work
 
+FIRST = "physiopost staff invite EMAIL --name NAME --role admin"
 PATIENCE = 5  # seconds for the ping's answer
 log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.option("--no-web", is_flag=True, help="Without the patients' stop page.")
-def run(*, no_web: bool) -> None:
-    """Send what is due, every minute, until it is stopped (SIGTERM or Ctrl-C)."""
-    desk = Desk()
+@click.option("--no-web", is_flag=True, help="Send, without the pages.")
+@click.option("--only-web", is_flag=True, help="Serve the pages, without sending.")
+def run(*, no_web: bool, only_web: bool) -> None:
+    """Send what is due, every minute, and serve the pages, until SIGTERM or Ctrl-C."""
+    if no_web and only_web:
+        raise click.UsageError("--no-web and --only-web leave nothing to do")
+    serve(Desk(), web=not no_web, sending=not only_web)
+
+
+def serve(desk: Desk, *, web: bool = True, sending: bool = True) -> None:
+    """Run the service of a desk until it is stopped."""
     desk.press.all()
-    desk.planner.refresh(desk.database, datetime.now(UTC))
+    desk.planner.refresh(desk.database, clock())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    with open_channel(desk.settings) as channel, ExitStack() as serving:
-        click.echo(f"sending by {channel.name}; stop with Ctrl-C")
-        if not no_web:
-            app = pages(desk.database, desk.planner, desk.keys, desk.settings, clock)
-            at = serving.enter_context(served(app, desk.settings.host, desk.settings.port))
-            click.echo(f"the patients' stop page is at {at}/stop/…")
-        work(Shift(desk, channel).round)
+    with ExitStack() as open_now:
+        channel = open_now.enter_context(open_channel(desk.settings)) if sending else None
+        click.echo(f"sending by {channel.name}; stop with Ctrl-C" if channel else "not sending")
+        office = office_of(desk)
+        if web:
+            app = create(office)
+            at = open_now.enter_context(served(app, desk.settings.host, desk.settings.port))
+            click.echo(f"the clinic's pages are at {at}/, the patients' stop page at {at}/stop/…")
+            if not _anybody(desk):
+                click.echo(f"nobody can sign in yet: {FIRST}")
+        work(Shift(desk, office, channel).round)
     click.echo("stopped")
+
+
+def office_of(desk: Desk) -> Office:
+    """The parts of a desk that the pages need."""
+    return Office(desk.database, desk.planner, desk.press, desk.keys, desk.settings, clock)
+
+
+def _anybody(desk: Desk) -> bool:
+    with desk.database.read() as db:
+        return bool(staff.everyone(db))
 
 
 def clock() -> datetime:
@@ -56,18 +83,21 @@ def clock() -> datetime:
 class Shift:
     """What happens each minute, and what was said last, so that nothing is said every minute."""
 
-    def __init__(self, desk: Desk, channel: Channel) -> None:
-        self.desk, self.channel, self.said = desk, channel, ""
+    def __init__(self, desk: Desk, office: Office, channel: Channel | None) -> None:
+        """Begin; without a channel nothing is sent, and the roster file is left to who sends."""
+        self.desk, self.office, self.channel, self.said = desk, office, channel, ""
         self.signoff = desk.settings.course / FILE
         self.signed = digest(self.signoff)
         self.watch = Watch(desk.settings.subscribers)
 
     def round(self) -> str:
         """Look at the files, send what is due; a line for the log if there is something to say."""
-        now = datetime.now(UTC)
+        now = clock()
         if (signed := digest(self.signoff)) != self.signed:
             self.signed = signed
             self._take_up(now)
+        if self.channel is None:
+            return ""
         desk = self.desk
         for line in self.watch.look(desk.database, desk.planner, desk.keys, now):
             log.info("%s", line)
@@ -79,7 +109,7 @@ class Shift:
     def _take_up(self, now: datetime) -> None:
         """Read everything again; what cannot be used leaves the service as it is."""
         fresh = Desk()
-        fresh.database = self.desk.database
+        fresh.settings, fresh.database = self.desk.settings, self.desk.database
         try:
             fresh.press.all()
             fresh.planner.refresh(fresh.database, now)
@@ -87,6 +117,7 @@ class Shift:
             log.error("the edited course was not taken up: %s", error)  # noqa: TRY400 - for people
         else:
             self.desk = fresh
+            self.office.planner, self.office.press = fresh.planner, fresh.press
 
     def _ping(self) -> None:
         if address := self.desk.settings.ping:
@@ -96,6 +127,7 @@ class Shift:
                 log.warning("the ping failed: %s", type(error).__name__)
 
     def _news(self, report: Report) -> str:
-        line = "; ".join(told(report)) if report.letters or not report.well else ""
+        news = report.letters or report.unread or not report.well
+        line = "; ".join(told(report)) if news else ""
         known, self.said = line == self.said, line
         return "" if known and not report.letters else line

@@ -1,29 +1,85 @@
-"""simulate and demo: the whole service in seconds, nothing real touched."""
+"""simulate and demo: the whole service in seconds, nothing real touched.
 
+`demo --serve` runs the service for a clinic that does not exist, in a folder of its own:
+
+1. Twelve weeks pass on a simulated clock, up to noon of the last open day before today.
+2. At three that afternoon some letters meet trouble; nothing has run since, so some are late.
+3. Staff do what they do, today. Then the pages open, and letters go on into the folder.
+"""
+
+import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from scheduler import tailoring
 from scheduler.cli.desk import Desk
 from scheduler.cli.people import console, print_timelines
-from scheduler.findings import shown
+from scheduler.cli.service import serve as run_service
+from scheduler.cli.staff import invited
+from scheduler.delivery.channels import Outcome
+from scheduler.delivery.channels.folder import Folder
+from scheduler.findings import WrongInput, shown
+from scheduler.ledger import people
+from scheduler.ledger.evidence import Event, Evidence
+from scheduler.ledger.staff import Role
+from scheduler.letters.editions import Edition
+from scheduler.letters.fill import Envelope
 from scheduler.material.clinic import DAYS
 from scheduler.material.fields import FIRST_YEAR, LAST_YEAR
-from scheduler.plan.calendar import DAY, Calendar
+from scheduler.plan.calendar import DAY, Calendar, instant
 from scheduler.plan.reasons import days, on
+from scheduler.roster.merge import apply, merge
 from scheduler.simulate.almanac import write_almanac
 from scheduler.simulate.simulation import Simulated
 from scheduler.simulate.simulation import simulate as run_simulation
 
 BARS = " ▁▂▃▄▅▆▇█"
 MOST_FAULTS = 20
+
+STAGE, WEEKS = Path("var/serve"), 12
+STAFF: tuple[tuple[str, Role], ...] = (
+    ("Alex Reed", "admin"),
+    ("Priya Shah", "physiotherapist"),
+    ("Tom Ellis", "physiotherapist"),
+    ("Jordan Blake", "technician"),
+)
+CAST: dict[str, tuple[int, dict[str, Any]]] = {
+    "Amy Okafor": (37, {}),
+    "Ben Hughes": (16, {"note": "Well done on the walking."}),
+    "Chloe Martin": (11, {"pace": 10}),
+    "Dev Patel": (30, {}),
+    "Elif Kaya": (19, {}),
+    "Frank Weber": (12, {"timezone": "America/New_York", "send_at": "18:15"}),
+    "Grace Lin": (45, {"consent": 6}),
+    "Hana Novak": (80, {}),
+    "Ivan Petrov": (8, {"start": 1, "send_at": "15:00"}),
+    "Jo Quinn": (8, {"start": 1, "send_at": "15:00"}),
+    "Kofi Mensah": (24, {}),
+    "Lena Fischer": (33, {}),
+    "Maya Rossi": (0, {"consent": -1}),
+    "Noor Ali": (18, {}),
+    "Omar Haddad": (8, {"start": 1, "send_at": "15:00"}),
+    "Pia Berg": (-10, {"consent": -1}),
+    "Ruth Cohen": (8, {"start": 1, "send_at": "16:00"}),
+}
+"""Who was seen how many days ago, and what the roster says besides, days ago as well."""
+DATES = ("start", "consent")
+BOUNCES = "ivan@example.org"
+TROUBLE = {
+    "jo@example.org": Outcome("unknown", "the connection broke while the letter was under way"),
+    "omar@example.org": Outcome("refused", "the mail server takes no letter for this address"),
+}
 
 
 @click.command()
@@ -79,9 +135,97 @@ def simulate(
 
 
 @click.command()
-def demo() -> None:
-    """Show the whole course: the example people, nine weeks of letters, in seconds."""
-    _simulate(Desk(), Path("var/demo"))
+@click.option("--serve", is_flag=True, help="Serve the pages of a clinic with invented people.")
+def demo(*, serve: bool) -> None:
+    """Show the whole course: the example people, nine weeks of letters, in seconds.
+
+    With --serve the pages and the worker, in var/serve, which is made anew each time.
+    """
+    if not serve:
+        _simulate(Desk(), Path("var/demo"))
+        return
+    desk, now = Desk(), datetime.now(UTC)
+    given = desk.settings
+    desk.settings = replace(
+        given,
+        database=f"sqlite:///{STAGE / 'physiopost.db'}",
+        channel="folder",
+        outbox=STAGE,
+        subscribers=STAGE.with_suffix(".yaml"),
+        url=f"http://{given.host}:{given.port}",
+        webhook_key="",
+        ping="",
+    )
+    _stage(desk, now)
+    click.echo(f"{len(CAST)} invented people, in {STAGE}; no letter leaves that folder")
+    click.echo("Each link lets one of the staff in, once; they choose a password there:")
+    for name, role in STAFF:
+        email = f"{name.split()[0].lower()}@harbour-physio.example.org"
+        click.echo(f"  {role:16} {name:14} {invited(desk, email, name, role, now)}")
+    run_service(desk)
+
+
+def _stage(desk: Desk, now: datetime) -> None:
+    """The clinic that does not exist, as it stands now."""
+    today = desk.today(now)
+    last = today - DAY
+    while desk.planner.calendar.closed(last):
+        last -= DAY
+    file = desk.settings.subscribers
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(f"- {json.dumps(each)}\n" for each in _cast(desk, last, today)))
+    begin = last - 7 * WEEKS * DAY
+    run_simulation(desk.settings, desk.material, STAGE, begin=begin, weeks=WEEKS)
+    then = instant(last, time(15), desk.material.clinic.timezone)
+    with _Trouble(STAGE) as channel:
+        desk.round.run(channel, lambda: then)
+    evidence = Evidence(desk.keys, desk.planner)
+    with desk.database.write() as db:
+        apply(db, merge(db, desk.roster(today), desk.keys, now), desk.planner, now)
+        gone = channel.posted.get(BOUNCES)
+        evidence.take(db, [Event("demo", "bounce", gone, "", now, "5.1.1", BOUNCES)], now)
+        if kofi := people.find(db, "kofi"):
+            evidence.stop(db, kofi, now)
+    course = desk.material.course
+    verbs: dict[str, tailoring.Verb] = {
+        "dev": lambda who: tailoring.hold(who, today, today + 14 * DAY, "on holiday", today),
+        "noor": lambda who: tailoring.hold(who, today, None, "flare-up", today),
+        "elif": lambda who: tailoring.skip(who, course.lessons[-1].slug, course),
+        "lena": lambda who: tailoring.end(who, "discharged"),
+    }
+    parts = desk.database, desk.planner
+    for who, verb in verbs.items():
+        with suppress(WrongInput):  # in a clinic's own, shorter course it may be over by now
+            moved = tailoring.propose(*parts, who, verb, now)
+            tailoring.commit(*parts, [moved], now, "Priya Shah", keys=desk.keys)
+
+
+def _cast(desk: Desk, last: date, today: date) -> Iterator[dict[str, Any]]:
+    """The roster's entries; whatever is a number of days becomes a date."""
+    for number, (name, (ago, more)) in enumerate(CAST.items()):
+        seen, _ = desk.planner.calendar.open_from(last - ago * DAY)
+        who = name.split()[0].lower()
+        dates = {
+            key: str(min(last - value * DAY, today)) for key, value in more.items() if key in DATES
+        }
+        entry = {"id": who, "email": f"{who}@example.org", "name": name}
+        entry |= {"first_appointment": str(seen), "consent": str(min(seen, last))}
+        yield entry | {"physiotherapist": STAFF[1 + number % 2][0]} | more | dates
+
+
+class _Trouble(Folder):
+    """The folder, where some letters do not go as they should; `posted` is each one's delivery."""
+
+    def __init__(self, outbox: Path) -> None:
+        super().__init__(outbox)
+        self.posted: dict[str, str] = {}
+
+    def post(
+        self, edition: Edition, envelopes: Sequence[Envelope]
+    ) -> Iterator[tuple[Envelope, Outcome]]:
+        for envelope, outcome in super().post(edition, envelopes):
+            self.posted[envelope.to] = envelope.delivery
+            yield envelope, TROUBLE.get(envelope.to, outcome)
 
 
 def _simulate(

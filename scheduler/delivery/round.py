@@ -3,7 +3,7 @@
 1. Claims whose lease is over without a record: ask the channel what became of them. Arrived:
    accepted. Surely not: due again. No evidence: unknown, until the channel's own records say more
    (see reconcile.py) or a person decides (D5).
-2. Look at the people whose next due date has come and claim their letters, durably, a batch at a
+2. List the people whose next due date has come, and claim their letters, durably, a batch at a
    time (D2). The plan is asked again: a hold, a skip or an outage since then moves the letter. One
    that no physiotherapist has signed stays due, unless the channel carries drafts.
 3. Fill and send outside the transaction, grouped by edition (D3).
@@ -13,17 +13,15 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from sqlalchemy import Connection
-
 from scheduler.delivery.channels import Channel, ChannelDown, Outcome
 from scheduler.delivery.reconcile import Witness, pull_suppressions, reconcile
 from scheduler.keys import Keys
-from scheduler.ledger import deliveries, doubts, people
+from scheduler.ledger import deliveries, doubts, people, trail
 from scheduler.ledger.database import Database
 from scheduler.ledger.deliveries import Claim, Decision, Place
 from scheduler.ledger.evidence import Evidence
@@ -40,6 +38,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE = timedelta(hours=4)
 TRIES = 12
+PASSED = Outcome("refused", "it did not arrive, and a later letter has gone since")
 TROUBLE = timedelta(hours=1)  # how long a person whose plan fails is left alone
 
 Clock = Callable[[], datetime]
@@ -91,12 +90,10 @@ class Round:
             self._reconcile(channel, clock(), report)
         faulty = self.barred(clock())
         report.barred = {} if channel.drafts else faulty
-        place: Place | None = None
-        while report.down is None:
-            place, claims = self._claim(channel, clock(), place, faulty, report)
-            if claims:
-                self._send(channel, claims, clock(), faulty, report)
-            if place is None:
+        for some in self._due(clock, channel.batch):
+            if claims := self._claim(channel, clock(), some, faulty, report):
+                self._send(channel, claims, clock, faulty, report)
+            if report.down:
                 break
         with self.database.read() as db:
             report.undecided = len(doubts.unknown(db))
@@ -119,7 +116,7 @@ class Round:
         material = self.planner.material
         return barred(material, now.astimezone(material.clinic.timezone).date())
 
-    def settle(self, enrolment: str, lesson: str, *, arrived: bool, now: datetime) -> bool:
+    def settle(self, enrolment: str, lesson: str, *, arrived: bool, now: datetime, by: str) -> bool:
         """Write down what a person found out about an unknown letter; False if there is none.
 
         One that did not arrive is due again, unless a later lesson has gone since (P12).
@@ -128,8 +125,30 @@ class Round:
             undecided = doubts.unknown(db)
         outcome = Outcome("accepted" if arrived else "deferred")
         mine = [each for each in undecided if (each.enrolment, each.lesson) == (enrolment, lesson)]
-        self._record([(claim, outcome) for claim in mine], now, Report(), pause=False)
+        found = self._unless_passed([(claim, outcome) for claim in mine])
+        self._record(found, now, Report(), pause=False)
+        words = f"{lesson} {'arrived' if arrived else 'is to go again'}"
+        with self.database.write() as db:
+            for claim in mine:
+                trail.tell(db, claim.enrolment, "settle", words, at=now, by=by)
         return bool(mine)
+
+    def _unless_passed(
+        self, outcomes: Sequence[tuple[Claim, Outcome]]
+    ) -> list[tuple[Claim, Outcome]]:
+        """Refuse what would be due again though a later letter has gone: it cannot go now (P12)."""
+        weeks = {slug: lesson.week for slug, lesson in self.planner.material.course.by_slug.items()}
+        with self.database.read() as db:
+            gone = deliveries.sent(db, [claim.enrolment for claim, _ in outcomes])
+        return [
+            (claim, PASSED)
+            if outcome.result == "deferred"
+            and any(
+                weeks.get(slug, -1) > weeks.get(claim.lesson, -1) for slug in gone[claim.enrolment]
+            )
+            else (claim, outcome)
+            for claim, outcome in outcomes
+        ]
 
     def _recover(self, channel: Channel, clock: Clock, report: Report) -> None:
         with self.database.read() as db:
@@ -148,13 +167,29 @@ class Round:
     def _reconcile(self, witness: Witness, now: datetime, report: Report) -> None:
         """Hear what the channel's own records say, a little each round."""
         known, report.unread = reconcile(self.database, witness, now)
-        self._record(known, now, Report(), pause=False)
+        self._record(self._unless_passed(known), now, Report(), pause=False)
         evidence = Evidence(self.keys, self.planner)
         report.unread = report.unread or pull_suppressions(self.database, witness, evidence, now)
 
+    def _due(self, clock: Clock, batch: int) -> Iterator[list[str]]:
+        """The enrolments whose next due date has come, each once, a batch at a time."""
+        last: Place | None = None
+        listed = deliveries.LISTED
+        while listed == deliveries.LISTED:
+            with self.database.read() as db:
+                due = deliveries.due(db, clock(), after=last)
+            listed, last = len(due), due[-1] if due else None
+            for at in range(0, listed, batch):
+                yield [enrolment for _, enrolment in due[at : at + batch]]
+
     def _claim(
-        self, channel: Channel, now: datetime, after: Place | None, faulty: Barred, report: Report
-    ) -> tuple[Place | None, list[Claim]]:
+        self,
+        channel: Channel,
+        now: datetime,
+        enrolments: Sequence[str],
+        faulty: Barred,
+        report: Report,
+    ) -> list[Claim]:
         def decide(person: Person, sent: Sent) -> Decision:
             try:
                 decision = self._decide(person, sent, now)
@@ -167,17 +202,18 @@ class Round:
             return Decision(next_due=decision.planned_for)
 
         with self.database.write() as db:
-            until, limit = now + channel.lease, channel.batch
+            until = now + channel.lease
             return deliveries.claim(
-                db, self.keys, now, lease_until=until, limit=limit, decide=decide, after=after
+                db, self.keys, now, enrolments, lease_until=until, decide=decide
             )
 
     def _decide(self, person: Person, sent: Sent, now: datetime) -> Decision:
         """Whether a letter goes now, which one, with what words, and when to look again."""
-        letter = self.planner.coming(person, sent, now)
+        ahead = self.planner.ahead(person, sent, now)
+        letter = next(ahead, None)
         if letter is None or letter.utc is None or letter.utc > now:
             return Decision(next_due=letter.utc if letter else None)
-        following = self.planner.coming(person, {**sent, letter.lesson: letter.utc}, now)
+        following = next(ahead, None)  # what the plan will say once this one has gone
         return Decision(
             next_due=following.utc if following else None,
             lesson=letter.lesson,
@@ -191,17 +227,24 @@ class Round:
         self,
         channel: Channel,
         claims: Sequence[Claim],
-        now: datetime,
+        clock: Clock,
         faulty: Barred,
         report: Report,
     ) -> None:
-        """Send a batch, an edition at a time, and write down what became of each letter."""
+        """Send a batch, an edition at a time, and write down what became of each letter.
+
+        An edition is only begun in the first third of the lease, by the clock on the wall: while a
+        machine slept, somebody else may have found that these letters did not go.
+        """
+        now, begin_until = clock(), claims[0].claimed_at + channel.lease / 3
         waiting = {claim.delivery: claim for claim in claims}
         outcomes: list[tuple[Claim, Outcome]] = []
         try:
             channel.claimed({claim.delivery: claim.fence for claim in claims})
             self._fetch({claim.edition for claim in claims})
             for key, group in groupby(sorted(claims, key=_edition), key=_edition):
+                if channel.lease and clock() > begin_until:
+                    break
                 envelopes = [_envelope(claim, faulty) for claim in group]
                 for envelope, outcome in channel.post(self.editions[key], envelopes):
                     outcomes.append((waiting.pop(envelope.delivery), outcome))
@@ -242,24 +285,7 @@ class Round:
             for again, waiting in later.items():
                 deliveries.due_again(db, waiting, again)
             accepted = [claim.enrolment for claim, each in written if each.result == "accepted"]
-            self._finish(db, accepted, now)
-
-    def _finish(self, db: Connection, enrolments: Sequence[str], now: datetime) -> None:
-        """Mark the courses in which nothing is left to come, held letters included."""
-        if not (ended := deliveries.without_next(db, enrolments)):
-            return
-        gone = deliveries.sent(db, [person.enrolment_id for person in ended])
-        people.finish(
-            db,
-            [
-                person.enrolment_id
-                for person in ended
-                if all(
-                    letter.state != "held"
-                    for letter in self.planner.plan(person, gone[person.enrolment_id], now)
-                )
-            ],
-        )
+            self.planner.finish(db, accepted, now)
 
 
 def merge_values(

@@ -7,8 +7,8 @@
 3. last() and of_batch() are the changes that would take back what was written.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, time
 from typing import Any
 
@@ -19,14 +19,14 @@ from scheduler.findings import NotDone
 from scheduler.ledger import deliveries, people
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
-from scheduler.ledger.tables import audit, enrolment, undo
-from scheduler.plan.enrolment import Hold
+from scheduler.ledger.tables import audit, undo
+from scheduler.plan.enrolment import Hold, Sent
 from scheduler.plan.reasons import on
 
 AS_JSON: TypeAdapter[Person] = TypeAdapter(Person)
 FIELDS = tuple(each.name for each in fields(Person))
 UNSPOKEN = {"email", "name", "note", "physiotherapist"}  # the audit says that, never what
-SILENT = {"enrolment_id", "enrolled_at", "owed"}
+SILENT = {"enrolment_id", "enrolled_at", "owed", "drift"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,14 @@ class Change:
         if not (before and after):
             return ()
         return tuple(name for name in FIELDS if getattr(before, name) != getattr(after, name))
+
+    def kept(self, planner: Planner, gone: Mapping[str, Sent], now: datetime) -> "Change":
+        """The same, with the distance between letters kept where the pace changes half way."""
+        before, after = self.before, self.after
+        if not (before and after and "pace" in self.fields) or self.action == "undo":
+            return self
+        sent = gone.get(after.enrolment_id, {})
+        return replace(self, after=planner.keep_distance(before, after, sent, now))
 
     @property
     def words(self) -> str:
@@ -83,6 +91,7 @@ def write(
     """
     known = [each.person.enrolment_id for each in changes if each.before]
     gone = deliveries.sent(db, known) if known else {}
+    changes = [each.kept(planner, gone, now) for each in changes]
     new, changed = [], []
     for change in changes:
         before, after = change.before, change.after
@@ -121,36 +130,6 @@ def of_batch(db: Connection, batch: str) -> list[Change]:
     if later := sum(last_of[row.enrolment_id] != row.id for row in rows):
         raise NotDone(f"{later} of the batch were changed since: take those changes back first")
     return [_back(by_enrolment[row.enrolment_id], row) for row in rows]
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the audit: what was done (UTC), by whom, to the person with which id."""
-
-    at: datetime
-    by: str
-    who: str
-    action: str
-    words: str
-    batch: str | None
-
-
-def trail(db: Connection, who: str | None, most: int) -> list[Line]:
-    """The newest lines, of one person or of all, oldest first."""
-    query = (
-        select(audit, enrolment.c.subscriber_id)
-        .outerjoin(enrolment, enrolment.c.id == audit.c.enrolment_id)
-        .order_by(audit.c.id.desc())
-        .limit(most)
-    )
-    if who:
-        query = query.where(enrolment.c.subscriber_id == who)
-    rows = db.execute(query).all()[::-1]
-    gone = "somebody no longer known"
-    return [
-        Line(row.at, row.by, row.subscriber_id or gone, row.action, row.words, row.batch)
-        for row in rows
-    ]
 
 
 _UNDOABLE = select(audit.c.id, audit.c.enrolment_id, undo.c.before).join(undo)

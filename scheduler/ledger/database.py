@@ -24,6 +24,7 @@ from scheduler.findings import NotDone, wrong
 from scheduler.ledger.tables import HEAD
 
 WAIT = 30  # seconds for another writer to finish
+CHECKPOINT = "wal_autocheckpoint=10000"  # pages of 4 kB: a big round tidies up less often
 MIGRATING = 729_202_611  # the number of the lock; any will do that nobody else uses
 
 
@@ -101,7 +102,7 @@ def _engine(url: str) -> Engine:
 
 def _pragmas(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver must not begin transactions of its own
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=10000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", CHECKPOINT):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -14,17 +14,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from scheduler.keys import Keys
-from scheduler.ledger.people import Person, from_row, joined, new_id
+from scheduler.ledger import trail
+from scheduler.ledger.people import CURRENT, Person, from_row, joined, new_id
 from scheduler.ledger.suppressions import among
-from scheduler.ledger.tables import Utc, attempt, delivery, edition, enrolment, insert_new
+from scheduler.ledger.tables import attempt, delivery, edition, enrolment, insert_new
 from scheduler.letters.editions import Edition
 from scheduler.plan.enrolment import Sent
-
-SETTLED = ("claimed", "accepted", "refused", "unknown")
-"""The states of a lesson that the plan must not send again; a deferred one is due again."""
 
 MANY = 10_000  # names in one query; SQLite takes 32,766
 
@@ -83,7 +81,19 @@ class Claim:
 
 Decide = Callable[[Person, Sent], Decision]
 Place = tuple[datetime, str]
-"""Where a round has come to among those who are due: a next due date and an enrolment."""
+"""Where somebody stands among those who are due: a next due date and an enrolment."""
+
+SETTLED = ("claimed", "accepted", "refused", "unknown")
+"""The states of a lesson that the plan must not send again; a deferred one is due again."""
+
+WRITTEN = ("accepted", "refused", "deferred")
+"""The states over which no outcome is written.
+
+Queries say which states are not meant: asked for those that are, SQLite walks through all rows of
+that state instead of looking the named ones up.
+"""
+
+LISTED = 100_000  # people in one look at who is due: some 10 MB
 
 
 def sent(
@@ -95,7 +105,7 @@ def sent(
     """
     query = (
         select(delivery.c.enrolment_id, delivery.c.lesson, delivery.c.planned_for)
-        .where(delivery.c.state.in_(SETTLED))
+        .where(delivery.c.state != "deferred")  # that is, SETTLED
         .order_by(delivery.c.claimed_at, delivery.c.planned_for)
     )
     if enrolments is not None and len(enrolments) <= MANY:
@@ -117,31 +127,31 @@ def next_due(db: Connection) -> datetime | None:
     return db.execute(select(func.min(enrolment.c.next_due_at))).scalar()
 
 
+def due(db: Connection, now: datetime, after: Place | None = None) -> list[Place]:
+    """Whose time has come, the longest due first: at most LISTED of them, those after a place."""
+    at, who = enrolment.c.next_due_at, enrolment.c.id
+    query = select(at, who).where(at <= now, CURRENT).order_by(at, who).limit(LISTED)
+    if after:
+        query = query.where(at >= after[0], or_(at > after[0], who > after[1]))
+    return [(row.next_due_at, row.id) for row in db.execute(query).all()]
+
+
 def claim(
     db: Connection,
     keys: Keys,
     now: datetime,
+    enrolments: Collection[str],
     *,
     lease_until: datetime,
-    limit: int,
     decide: Decide,
-    after: Place | None = None,
-) -> tuple[Place | None, list[Claim]]:
-    """Look at up to `limit` people whose time has come; claim the letters that are due.
+) -> list[Claim]:
+    """Look at people whose time has come, as far as it still has; claim the letters that are due.
 
-    Gives the place of the last one, None when there is nobody after them, and the claims. A round
-    goes on `after` that place, so that nobody is looked at twice. Everyone's next due date is moved
-    on, to the next letter's or to where the plan has put this one (D1, D2); what must wait stays
-    due. At an address that must not be written to, the course ends.
+    Everyone's next due date is moved on, to the next letter's or to where the plan has put this one
+    (D1, D2); what must wait stays due. At an address that must not be written to, the course ends.
     """
-    due, who = enrolment.c.next_due_at, enrolment.c.id
-    query = joined().where(due <= now).order_by(due, who).limit(limit)
-    if after:
-        query = query.where(or_(due > after[0], and_(due == after[0], who > after[1])))
+    query = joined().where(enrolment.c.id.in_(enrolments), enrolment.c.next_due_at <= now)
     rows = db.execute(query.with_for_update(skip_locked=True, of=enrolment)).mappings().all()
-    if not rows:
-        return None, []
-    place = (rows[-1]["next_due_at"], rows[-1]["id"]) if len(rows) == limit else None
     people = [from_row(row) for row in rows]
     gone = sent(db, [person.enrolment_id for person in people])
     left_alone = among(db, keys, [person.email for person in people])
@@ -150,13 +160,13 @@ def claim(
         for person in people
         if person.email not in left_alone
     ]
-    _end(db, [person for person in people if person.email in left_alone], left_alone)
+    _end(db, [person for person in people if person.email in left_alone], left_alone, now)
     _move_on(db, decided)
     going = [(person, decision) for person, decision in decided if decision.edition]
     if not going:
-        return place, []
+        return []
     _keep(db, {decision.edition for _, decision in going if decision.edition})
-    return place, _claim(db, going, now, lease_until)
+    return _claim(db, going, now, lease_until)
 
 
 def record(
@@ -166,24 +176,25 @@ def record(
 
     Every try leaves a line in the attempt log, whoever's it was.
     """
-    held = select(delivery.c.id, delivery.c.fence, delivery.c.state).with_for_update()
-    query = held.where(delivery.c.id.in_([claim.delivery for claim, _ in outcomes]))
-    ours = {row.id: row.fence for row in db.execute(query) if row.state in ("claimed", "unknown")}
-    written = [each for each in outcomes if ours.get(each[0].delivery) == each[0].fence]
-    rows = [
-        {
-            "b_id": claim.delivery,
+    alike: dict[tuple[Outcome, int, int], list[str]] = defaultdict(list)
+    for claim, outcome in outcomes:
+        tries = claim.tries + (outcome.result == "deferred" and bool(outcome.reason))
+        alike[outcome, tries, claim.fence].append(claim.delivery)
+    ours: set[str] = set()
+    for (outcome, tries, fence), ids in alike.items():
+        row = {
             "state": outcome.result,
             "settled_at": now,
             "outcome": outcome.reason,
             "reference": outcome.reference,
-            "tries": claim.tries + (outcome.result == "deferred" and bool(outcome.reason)),
+            "tries": tries,
         }
-        for claim, outcome in written
-    ]
-    if rows:
-        db.execute(update(delivery).where(delivery.c.id == bindparam("b_id")), rows)
-    tries = [
+        mine = and_(delivery.c.fence == fence, delivery.c.state.not_in(WRITTEN))
+        if outcome.result == "accepted":  # somebody who woke up late knows that it went after all
+            mine = or_(mine, delivery.c.state == "deferred")
+        query = update(delivery).where(delivery.c.id.in_(ids), mine).returning(delivery.c.id)
+        ours.update(db.scalars(query.values(row)))
+    log = [
         {
             "delivery_id": claim.delivery,
             "fence": claim.fence,
@@ -194,8 +205,8 @@ def record(
         }
         for claim, outcome in outcomes
     ]
-    db.execute(insert(attempt), tries)
-    return written
+    db.execute(insert(attempt), log)
+    return [each for each in outcomes if each[0].delivery in ours]
 
 
 def due_again(db: Connection, enrolment_ids: Collection[str], at: datetime | None) -> None:
@@ -206,12 +217,12 @@ def due_again(db: Connection, enrolment_ids: Collection[str], at: datetime | Non
 
 def without_next(db: Connection, enrolments: Iterable[str]) -> list[Person]:
     """Of these, the active people for whom nothing is planned any more."""
-    query = joined().where(
-        enrolment.c.id.in_(list(enrolments)),
-        enrolment.c.next_due_at.is_(None),
-        enrolment.c.status == "active",
+    query = select(enrolment.c.id, enrolment.c.next_due_at).where(
+        enrolment.c.id.in_(list(enrolments)), enrolment.c.status == "active"
     )
-    return [from_row(row) for row in db.execute(query).mappings()]
+    ended = [row.id for row in db.execute(query) if row.next_due_at is None]
+    query = joined().where(enrolment.c.id.in_(ended))
+    return [from_row(row) for row in db.execute(query).mappings()] if ended else []
 
 
 def editions(db: Connection, hashes: Iterable[str]) -> dict[str, Edition]:
@@ -230,16 +241,45 @@ def history(db: Connection) -> list[Mapping[str, Any]]:
     return [dict(row) for row in db.execute(query).mappings()]
 
 
-def _end(db: Connection, people: Sequence[Person], reasons: Mapping[str, str]) -> None:
+def of_person(db: Connection, who: str) -> list[Mapping[str, Any]]:
+    """Every delivery of somebody by the subscriber's id, earlier courses too, the oldest first."""
+    mine = select(enrolment.c.id).where(enrolment.c.subscriber_id == who)
+    query = select(delivery).where(delivery.c.enrolment_id.in_(mine))
+    return [dict(row) for row in db.execute(query.order_by(delivery.c.claimed_at)).mappings()]
+
+
+def troubled(db: Connection, since: datetime) -> list[Mapping[str, Any]]:
+    """Letters that nobody knows the end of, or that were refused since, the oldest first."""
+    refused = and_(delivery.c.state == "refused", delivery.c.lease_until >= since)
+    query = select(delivery).where(or_(delivery.c.state == "unknown", refused))
+    return [dict(row) for row in db.execute(query.order_by(delivery.c.claimed_at)).mappings()]
+
+
+def went(db: Connection, since: datetime) -> int:
+    """How many letters were taken since an instant."""
+    lately = and_(delivery.c.state == "accepted", delivery.c.lease_until >= since)
+    query = select(func.count()).where(lately, delivery.c.claimed_at >= since)
+    return db.execute(query).scalar_one()
+
+
+def _end(
+    db: Connection, people: Sequence[Person], reasons: Mapping[str, str], now: datetime
+) -> None:
     for person in people:
+        status = reasons[person.email]
         query = update(enrolment).where(enrolment.c.id == person.enrolment_id)
-        db.execute(query.values(status=reasons[person.email], next_due_at=None))
+        db.execute(query.values(status=status, next_due_at=None))
+        words = "the address must not be written to"
+        trail.tell(db, person.enrolment_id, status, words, at=now, by="the service")
 
 
 def _move_on(db: Connection, decided: Sequence[tuple[Person, Decision]]) -> None:
-    if rows := [{"b_id": who.enrolment_id, "b_due": what.next_due} for who, what in decided]:
-        query = update(enrolment).where(enrolment.c.id == bindparam("b_id"))
-        db.execute(query.values(next_due_at=bindparam("b_due", type_=Utc)), rows)
+    """Most have the same next date, so that this is a statement or two."""
+    alike: dict[datetime | None, list[str]] = defaultdict(list)
+    for person, decision in decided:
+        alike[decision.next_due].append(person.enrolment_id)
+    for at, ids in alike.items():
+        db.execute(update(enrolment).where(enrolment.c.id.in_(ids)).values(next_due_at=at))
 
 
 def _keep(db: Connection, new: Iterable[Edition]) -> None:
@@ -260,7 +300,7 @@ def _claim(
     """Insert the deliveries; one that was deferred before keeps its id and gets a higher fence."""
     query = select(delivery).where(
         delivery.c.enrolment_id.in_([person.enrolment_id for person, _ in due]),
-        delivery.c.state == "deferred",
+        delivery.c.state.not_in(SETTLED),
     )
     before = {(row.enrolment_id, row.lesson): row for row in db.execute(query)}
     fresh: list[dict[str, Any]] = []
@@ -281,18 +321,15 @@ def _claim(
             "lease_until": lease_until,
             "fence": earlier.fence + 1 if earlier else 1,
             "tries": earlier.tries if earlier else 0,
-            "settled_at": None,
-            "reference": None,
             "outcome": "",
             "looks": 0,
-            "looked_at": None,
-            "fate": None,
         }
         (again if earlier else fresh).append(row)
     if fresh:
         db.execute(insert(delivery), fresh)
     for row in again:
-        db.execute(update(delivery).where(delivery.c.id == row["id"]).values(row))
+        anew = row | dict.fromkeys(("settled_at", "reference", "looked_at", "fate"))
+        db.execute(update(delivery).where(delivery.c.id == row["id"]).values(anew))
     return [claim_of(row) for row in fresh + again]
 
 

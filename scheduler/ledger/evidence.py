@@ -73,15 +73,19 @@ class Evidence:
         unseen = {each.id: each for each in events}
         for known in db.scalars(select(event.c.id).where(event.c.id.in_(unseen))).all():
             del unseen[known]
+        arrived: list[str] = []
         for each in unseen.values():
             found = _letter(db, each)
             row = {"id": each.id, "kind": each.kind, "at": each.at, "reason": each.reason}
             row |= {"delivery_id": found.id if found else None, "taken_at": now}
             db.execute(insert(event).values(row))
-            if found:
-                _move_on(db, found, each, now)
+            if not found:  # another program's mail from the same account
+                continue
+            if _move_on(db, found, each, now):
+                arrived.append(found.enrolment_id)
             if status := ENDS.get(each.kind) or DROPPED.get(each.reason):
-                self.leave_alone(db, found.address if found else each.address, status, now)
+                self.leave_alone(db, found.address, status, now)
+        self.planner.finish(db, arrived, now)
         return len(unseen)
 
     def stop(self, db: Connection, person: Person, now: datetime) -> None:
@@ -112,27 +116,37 @@ class Evidence:
 
 def _letter(db: Connection, told: Event) -> Row[Any] | None:
     """The delivery that an event is about."""
+    kept = select(delivery).with_for_update()
     if told.delivery:
-        return db.execute(select(delivery).where(delivery.c.id == told.delivery)).first()
+        return db.execute(kept.where(delivery.c.id == told.delivery)).first()
     same = func.lower(delivery.c.address) == told.address.lower()
-    query = select(delivery).where(delivery.c.reference == told.message, same)
+    query = kept.where(delivery.c.reference == told.message, same)
     return db.execute(query).first() if told.message and told.address else None
 
 
-def _move_on(db: Connection, row: Row[Any], told: Event, now: datetime) -> None:
-    """The letter's state and fate; a letter that surely did not go is due again."""
+def _move_on(db: Connection, row: Row[Any], told: Event, now: datetime) -> bool:
+    """The letter's state and fate; a letter that surely did not go is due again.
+
+    True when this is how we learn that it was taken.
+    """
     if told.kind not in FATES or _rank(told.kind) <= _rank(row.fate):
-        return
+        return False
     values: dict[str, Any] = {"fate": told.kind}
-    if row.state in ("claimed", "unknown"):
+    # of one that was thought not to have gone; but not of the try that was dropped
+    other = bool(told.message) and told.message != row.reference
+    news = row.state in ("claimed", "unknown") or (row.state == "deferred" and other)
+    if news:
         values |= {"state": "accepted", "settled_at": now, "reference": told.message or None}
         values |= {"outcome": ""}
     if told.kind in ("blocked", "dropped", "bounce"):
         values |= {"outcome": f"came back: {told.reason or told.kind}"}
-    if told.reason == USED_UP and row.state != "deferred":
+    earlier = row.state == "accepted" and bool(row.reference) and other
+    if told.reason == USED_UP and not earlier:
         values = {"state": "deferred", "fate": None, "outcome": "SendGrid's quota is used up"}
+        values |= {"reference": told.message or row.reference}
         deliveries.due_again(db, [row.enrolment_id], now)
     db.execute(update(delivery).where(delivery.c.id == row.id).values(values))
+    return news
 
 
 def _rank(fate: str | None) -> int:

@@ -58,7 +58,8 @@ def impact(db: Connection, material: Material, now: datetime) -> Impact:
     course = material.course
     became = renames(last, course)
     old = last.renamed(became)
-    before, after = Planner(replace(material, course=old.course(course))), Planner(material)
+    after = Planner(material)
+    before = after.earlier(old)
     result = Impact([Effect(lesson, edit) for lesson, edit in edits(old, became, course).items()])
     gone = deliveries.sent(db)
     for person in [each for each in people.everyone(db) if each.status == "active"]:
@@ -66,8 +67,9 @@ def impact(db: Connection, material: Material, now: datetime) -> Impact:
         went = gone.get(person.enrolment_id, {})
         sent = {became.get(slug, slug): at for slug, at in went.items()}
         was = before.plan(kept, sent, now)
-        now_owed = replace(kept, owed=owed(kept, sent, old, course))
-        becomes = after.plan(now_owed, sent, now)
+        becoming = replace(kept, owed=owed(kept, sent, old, course))
+        becoming = after.keep_distance(kept, becoming, sent, now, before=before)
+        becomes = after.plan(becoming, sent, now)
         _count(result, was, becomes)
     return result
 

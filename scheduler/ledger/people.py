@@ -4,20 +4,26 @@ What is None in a person's tailoring follows the clinic or the course; `way()` p
 """
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
+    Column,
+    ColumnElement,
     Connection,
     RowMapping,
     Select,
+    Text,
     bindparam,
+    cast,
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -45,6 +51,7 @@ class Person:
     hold: tuple[Hold, ...] = ()
     skip: tuple[str, ...] = ()
     owed: tuple[str, ...] = ()
+    drift: int = 0
     physiotherapist: str | None = None
     note: str | None = None
     status: Status = "active"
@@ -65,6 +72,7 @@ class Person:
             holds=self.hold,
             skips=frozenset(self.skip),
             owed=frozenset(self.owed),
+            drift=self.drift,
             status=self.status,
         )
 
@@ -76,18 +84,20 @@ def new_id() -> str:
 
 def everyone(db: Connection) -> list[Person]:
     """All people in the order of their ids."""
-    return [from_row(row) for row in db.execute(joined().order_by(subscriber.c.id)).mappings()]
+    query = _kept(db, joined().order_by(subscriber.c.id))
+    return [from_row(row) for row in db.execute(query).mappings()]
 
 
 def find(db: Connection, who: str) -> Person | None:
     """Somebody by the subscriber's id."""
-    row = db.execute(joined().where(subscriber.c.id == who)).mappings().first()
+    query = _kept(db, joined().where(subscriber.c.id == who))
+    row = db.execute(query).mappings().first()
     return from_row(row) if row else None
 
 
 def at_address(db: Connection, address: str) -> list[Person]:
-    """Everybody who has an address."""
-    query = joined().where(func.lower(subscriber.c.email) == address.lower())
+    """Everybody who has an address, as it is written or in small letters."""
+    query = _kept(db, joined().where(subscriber.c.email.in_({address, address.lower()})))
     return [from_row(row) for row in db.execute(query).mappings()]
 
 
@@ -164,13 +174,26 @@ def finish(db: Connection, enrolment_ids: Iterable[str]) -> None:
 
 
 CURRENT = enrolment.c.replaced_at.is_(None)
+NOT_READ = ("applied", "next_due_at", "replaced_at")  # a Person has none of them
 
 
 def joined() -> Select[Any]:
     """Everybody's newest enrolment with its person."""
-    columns = (enrolment, subscriber.c.email, subscriber.c.name, subscriber.c.consent)
+    return of_all().where(CURRENT)
+
+
+def of_all() -> Select[Any]:
+    """Every enrolment with its person, replaced ones too."""
+    way = [column for column in enrolment.c if column.name not in NOT_READ]
+    who = (subscriber.c.email, subscriber.c.name, subscriber.c.consent)
     same = subscriber.c.id == enrolment.c.subscriber_id
-    return select(*columns).join(subscriber, same).where(CURRENT)
+    return select(*way, *who).join(subscriber, same)
+
+
+def _kept(db: Connection, query: Select[Any]) -> Select[Any]:
+    """Who is read in order to be written must not be changed in between, on PostgreSQL either."""
+    writes = db.get_execution_options().get("physiopost_write")
+    return query.with_for_update(of=enrolment) if writes else query
 
 
 def from_row(row: RowMapping) -> Person:
@@ -190,6 +213,7 @@ def from_row(row: RowMapping) -> Person:
         hold=tuple(_hold(hold) for hold in row["hold"]),
         skip=tuple(row["skip"]),
         owed=tuple(row["owed"]),
+        drift=row["drift"],
         physiotherapist=row["physiotherapist"],
         note=row["note"],
         status=row["status"],
@@ -235,6 +259,7 @@ def _enrolment_row(person: Person) -> dict[str, Any]:
         ],
         "skip": list(person.skip),
         "owed": list(person.owed),
+        "drift": person.drift,
         "physiotherapist": person.physiotherapist,
         "note": person.note,
     }
@@ -245,3 +270,80 @@ def of_enrolment(db: Connection, enrolment_id: str) -> Person | None:
     query = select(enrolment.c.subscriber_id).where(enrolment.c.id == enrolment_id)
     who = db.execute(query).scalar()
     return find(db, who) if who else None
+
+
+def of_enrolments(db: Connection, enrolment_ids: Collection[str]) -> dict[str, Person]:
+    """Whose enrolments these are, earlier ones too, each as that enrolment has them."""
+    query = of_all().where(enrolment.c.id.in_(enrolment_ids))
+    return {row["id"]: from_row(row) for row in db.execute(query).mappings()}
+
+
+def due(db: Connection, first: datetime, until: datetime, *, skip: int, most: int) -> list[Person]:
+    """Whose next letter is due from an instant on and before another, by the time it is due."""
+    at = enrolment.c.next_due_at
+    query = joined().where(at >= first, at < until, enrolment.c.status == "active")
+    rows = db.execute(query.order_by(at, subscriber.c.name).offset(skip).limit(most))
+    return [from_row(row) for row in rows.mappings()]
+
+
+def due_at(db: Connection, until: datetime) -> dict[datetime, int]:
+    """How many people have their next letter at each instant before another."""
+    at = enrolment.c.next_due_at
+    query = select(at, func.count()).where(at < until, CURRENT, enrolment.c.status == "active")
+    return {row[0]: row[1] for row in db.execute(query.group_by(at))}
+
+
+def held_until(db: Connection, days: Iterable[date]) -> list[Person]:
+    """People under way who have a hold that ends on one of these days."""
+    stored = cast(enrolment.c.hold, Text)
+    ends = or_(*(stored.contains(f'"until": "{day}"') for day in days))
+    query = joined().where(stored != "[]", enrolment.c.status == "active", ends)
+    return [from_row(row) for row in db.execute(query.order_by(subscriber.c.name)).mappings()]
+
+
+def newest(db: Connection, most: int) -> list[Person]:
+    """Who was enrolled last."""
+    query = joined().order_by(enrolment.c.enrolled_at.desc(), subscriber.c.name).limit(most)
+    return [from_row(row) for row in db.execute(query).mappings()]
+
+
+def search(db: Connection, words: str, most: int) -> tuple[list[Person], int]:
+    """The first people whose name, address or id holds each word, and how many there are.
+
+    Accents and capitals do not count: chloe is Chloé. The database leaves out whom it can; where
+    there are accents it cannot say. What follows the @ counts when it is asked for.
+    """
+    name, email, who = subscriber.c.name, subscriber.c.email, subscriber.c.id
+    wanted = folded(words).split()
+    other, than = ("GLOB", "*[^ -~]*") if db.dialect.name == "sqlite" else ("~", "[^ -~]")
+    query = select(who, name, email)
+    for word in wanted:
+        like = f"%{word.translate(LITERAL)}%"
+        home = like if "@" in word else f"{like}@%"
+        holds = (_like(db, name, like), _like(db, email, home), _like(db, who, like))
+        query = query.where(or_(*holds, name.op(other)(than)))
+    found = [
+        (row[1], row[0])
+        for row in db.execute(query)
+        if row[1].isascii() or all(word in folded(" ".join(row)) for word in wanted)
+    ]
+    first = [which for _, which in sorted(found)[:most]]
+    rows = db.execute(joined().where(who.in_(first)).order_by(name, who)).mappings()
+    return [from_row(row) for row in rows], len(found)
+
+
+def _like(db: Connection, column: Column[str], pattern: str) -> ColumnElement[bool]:
+    """Capitals or not; SQLite's LIKE is that way by itself, and quicker."""
+    held = column.like if db.dialect.name == "sqlite" else column.ilike
+    return held(pattern, "\\")
+
+
+LITERAL = str.maketrans({sign: f"\\{sign}" for sign in "\\%_"})  # in a pattern of LIKE
+
+
+def folded(text: str) -> str:
+    """A text as it is compared: small letters without accents."""
+    if text.isascii():
+        return text.lower()
+    whole = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(character for character in whole if not unicodedata.combining(character))

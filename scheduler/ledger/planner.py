@@ -1,7 +1,7 @@
 """The plan of a person in the database: every next due date comes from here (D1, P14)."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -15,7 +15,7 @@ from scheduler.ledger.database import Database
 from scheduler.ledger.outline import Outline, owed, rename, renames
 from scheduler.ledger.people import Person
 from scheduler.material import Material
-from scheduler.plan.calendar import Calendar, calendar_of
+from scheduler.plan.calendar import DAY, Calendar, calendar_of
 from scheduler.plan.enrolment import Sent
 from scheduler.plan.rules import PlannedLetter, State, coming, plan
 
@@ -37,15 +37,43 @@ class Planner:
         way = person.way(self.material)
         return plan(self.material.course, way, self.calendar, sent, now)
 
-    def coming(self, person: Person, sent: Sent, now: datetime) -> PlannedLetter | None:
-        """The letter that comes next, planned or held; the others are not worked out."""
+    def ahead(self, person: Person, sent: Sent, now: datetime) -> Iterator[PlannedLetter]:
+        """The letters to come, planned or held; each is worked out when it is asked for."""
         way = person.way(self.material)
-        return next(coming(self.material.course, way, self.calendar, sent, now), None)
+        return coming(self.material.course, way, self.calendar, sent, now)
+
+    def coming(self, person: Person, sent: Sent, now: datetime) -> PlannedLetter | None:
+        """The letter that comes next."""
+        return next(self.ahead(person, sent, now), None)
 
     def next_due(self, person: Person, sent: Sent, now: datetime) -> datetime | None:
         """The instant (UTC) at which a round must look at this person again."""
         letter = self.coming(person, sent, now)
         return letter.utc if letter else None
+
+    def keep_distance(
+        self,
+        was: Person,
+        becomes: Person,
+        sent: Sent,
+        now: datetime,
+        *,
+        before: "Planner | None" = None,
+    ) -> Person:
+        """The same with a drift, so that a change of pace counts from the last letter on.
+
+        `before` planned until now, where the course itself has changed its pace.
+
+        By P2 alone the sixth letter at 14 days stands where six letters at 14 days would have led:
+        a change half way would leave a hole, or bunch what is left.
+        """
+        first = before or self
+        longer = becomes.way(self.material).pace - was.way(first.material).pace
+        old, new = first.coming(was, sent, now), self.coming(becomes, sent, now)
+        if not (longer and sent and old and new and old.own and new.own):
+            return becomes
+        wanted = old.own + longer * DAY
+        return replace(becomes, drift=becomes.drift + (wanted - new.own).days)
 
     def timelines(self, db: Connection, now: datetime) -> list[tuple[Person, list[PlannedLetter]]]:
         """Everybody with their letters, those that went with what became of them."""
@@ -62,6 +90,23 @@ class Planner:
             )
             for person in everyone
         ]
+
+    def finish(self, db: Connection, enrolments: Iterable[str], now: datetime) -> None:
+        """Mark the courses in which nothing is left to come, held letters included (P11)."""
+        if not (ended := deliveries.without_next(db, enrolments)):
+            return
+        gone = deliveries.sent(db, [person.enrolment_id for person in ended])
+        people.finish(
+            db,
+            [
+                person.enrolment_id
+                for person in ended
+                if all(
+                    letter.state != "held"
+                    for letter in self.plan(person, gone[person.enrolment_id], now)
+                )
+            ],
+        )
 
     def refresh(self, database: Database, now: datetime) -> None:
         """Plan everybody anew if what all plans rest on has changed since they were made (D1).
@@ -82,14 +127,21 @@ class Planner:
                 old = old.renamed(became)
                 inside = [each for each in people.everyone(db) if each.status == "active"]
             gone = deliveries.sent(db)
+            before = self.earlier(old)
             rows = []
             for each in inside:
                 sent = gone.get(each.enrolment_id, {})
                 person = replace(each, owed=owed(each, sent, old, course))
+                person = self.keep_distance(each, person, sent, now, before=before)
                 rows.append((person, self.next_due(person, sent, now)))
             people.change(db, rows)
             Outline.of(course).keep(db)
             facts.put(db, "planned_with", self.fingerprint)
+
+    def earlier(self, outline: Outline) -> "Planner":
+        """The planner of the course as it was."""
+        course = outline.course(self.material.course)
+        return Planner(replace(self.material, course=course))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -115,6 +167,10 @@ def _with_outcome(letter: PlannedLetter, row: Mapping[str, Any] | None) -> Plann
     """A letter that is out of the plan's hands, with its delivery's state and reasons."""
     if row is None:
         return letter
+    if letter.state == "passed":
+        said = f"{row['outcome'] or 'it was not taken'}; a later letter has gone since"
+        at = row["planned_for"]
+        return replace(letter, state="refused", utc=at, local=at, reasons=(said,), outcome=said)
     if letter.state != "sent":
         return replace(letter, outcome=row["outcome"])
     why = (*row["reasons"], *filter(None, [row["outcome"]]))

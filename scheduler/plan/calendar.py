@@ -1,7 +1,7 @@
 """Which days a clinic is open (P4), and when a wall-clock time in a zone comes (P3)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -21,9 +21,17 @@ class Calendar:
     weekdays: tuple[int, ...]
     closures: tuple[tuple[date, date, str], ...]
     holidays: Mapping[date, str]
+    known: dict[date, str | None] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def closed(self, day: date) -> str | None:
         """Why the clinic is closed on a day, in words, or None when it is open."""
+        if day not in self.known:
+            self.known[day] = self._closed(day)
+        return self.known[day]
+
+    def _closed(self, day: date) -> str | None:
         for first, last, reason in self.closures:
             if first <= day <= last:
                 return reason
@@ -76,6 +84,7 @@ def _holidays(nation: str, subdivision: str | None) -> Mapping[date, str]:
         raise wrong("clinic.yaml", None, str(error).rstrip("."), cure) from None
 
 
+@lru_cache(maxsize=4096)
 def instant(day: date, at: time, zone: ZoneInfo) -> datetime:
     """The UTC instant of a wall-clock time in a zone.
 
@@ -85,6 +94,7 @@ def instant(day: date, at: time, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, at, zone).astimezone(UTC)
 
 
+@lru_cache(maxsize=4096)
 def first_slot(moment: datetime, at: time, zone: ZoneInfo) -> date:
     """The first local date whose `at` comes at `moment` (UTC) or later."""
     day = moment.astimezone(zone).date()

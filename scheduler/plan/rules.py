@@ -36,7 +36,8 @@ class PlannedLetter:
     """One lesson of one person: when it goes or went (UTC and local time), or why it does not.
 
     `overdue` is the local date on which it should have gone, when that has passed (P9); `outcome`
-    says what became of it or of the last try, where that is not simply that it went.
+    says what became of it or of the last try, where that is not simply that it went; `own` is its
+    own date (P2), with what holds and a late enrolment have moved it.
     """
 
     lesson: str
@@ -47,6 +48,7 @@ class PlannedLetter:
     reasons: tuple[str, ...]
     overdue: date | None = None
     outcome: str = ""
+    own: date | None = None
 
 
 def plan(
@@ -81,18 +83,15 @@ def _settled(lesson: Lesson, enrolment: Enrolment, sent: Sent) -> PlannedLetter:
     return PlannedLetter(lesson.slug, lesson.week, state, None, None, (why,))
 
 
-def _to_come(course: Course, enrolment: Enrolment, sent: Sent) -> list[Lesson]:
+def _to_come(course: Course, enrolment: Enrolment, sent: Sent) -> Iterator[Lesson]:
     """What is left: after the last one sent (P12), not skipped (P7), nothing once ended (P11)."""
     if enrolment.status != "active":
-        return []
+        return
     last = max((lesson.week for lesson in course.lessons if lesson.slug in sent), default=-1)
-    return [
-        lesson
-        for lesson in course.lessons
-        if (lesson.week > last or lesson.slug in enrolment.owed)
-        and lesson.slug not in sent
-        and lesson.slug not in enrolment.skips
-    ]
+    for lesson in course.lessons:
+        left = lesson.week > last or lesson.slug in enrolment.owed
+        if left and lesson.slug not in sent and lesson.slug not in enrolment.skips:
+            yield lesson
 
 
 def coming(
@@ -106,12 +105,13 @@ def coming(
     start = enrolment.start or enrolment.first_appointment
     slot = first_slot(now - GRACE, enrolment.send_at, zone)
     shift, moved_by = _late(start + course.begins_after * DAY, enrolment, calendar)
+    begins = course.begins_after + enrolment.drift
     previous: date | None = None
     stopped: str | None = None
 
     for place, went in enumerate(sent.values()):
         previous = went.astimezone(zone).date()
-        own = start + (course.begins_after + place * enrolment.pace) * DAY + shift
+        own = start + (begins + place * enrolment.pace) * DAY + shift
         over = [hold for hold in holds if hold.until and hold.until <= previous]
         step = _open_and_free(own, over, calendar)
         if step.day and step.holds:
@@ -119,14 +119,15 @@ def coming(
             moved_by += step.holds
 
     for place, lesson in enumerate(_to_come(course, enrolment, sent), start=len(sent)):
-        after = course.begins_after + place * enrolment.pace
+        after = begins + place * enrolment.pace
         own = start + after * DAY + shift
         first = _open_and_free(own, holds, calendar)
         soonest = max(first.day or own, previous + course.min_gap * DAY if previous else own, slot)
         last = first if soonest == first.day else _open_and_free(soonest, holds, calendar)
         if stopped or not (first.day and last.day):
             stopped = stopped or (last if first.day else first).holds[-1]
-            yield PlannedLetter(lesson.slug, lesson.week, "held", None, None, (stopped,))
+            why: tuple[str, ...] = (stopped,)
+            yield PlannedLetter(lesson.slug, lesson.week, "held", None, None, why, own=own)
             continue
 
         trace = [reasons.own_date(own - shift, after, start, start_was_set=bool(enrolment.start))]
@@ -142,8 +143,9 @@ def coming(
         utc = instant(last.day, enrolment.send_at, zone)
         local = utc.astimezone(zone)
         overdue = first.day if slot > first.day else None
-        yield PlannedLetter(lesson.slug, lesson.week, "planned", utc, local, tuple(trace), overdue)
-        previous = last.day
+        why = tuple(trace)
+        yield PlannedLetter(lesson.slug, lesson.week, "planned", utc, local, why, overdue, own=own)
+        previous = local.date()
         if first.holds:
             shift += first.day - own
             moved_by += first.holds

@@ -146,7 +146,7 @@ def moved(db: Connection, todo: Sequence[Change], planner: Planner, now: datetim
     """What changes of people who stay would do to their dates."""
     gone = deliveries.sent(db, [each.person.enrolment_id for each in todo])
     found = []
-    for change in todo:
+    for change in [each.kept(planner, gone, now) for each in todo]:
         plans = [
             planner.plan(each, gone.get(each.enrolment_id, {}), now) if each else []
             for each in (change.before, change.after)

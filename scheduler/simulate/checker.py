@@ -174,7 +174,8 @@ class _Life:
             yield "skipped"
         if lesson.week < before and lesson.slug not in way.owed:
             yield "out of order"
-        if day < start + (self.course.begins_after + len(self.sent) * way.pace) * DAY:
+        begins = self.course.begins_after + way.drift
+        if day < start + (begins + len(self.sent) * way.pace) * DAY:
             yield "early"
         if letter.at - instant(day, way.send_at, way.zone) > GRACE:
             yield "late" if letter.at.astimezone(way.zone).date() == day else "early"

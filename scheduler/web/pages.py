@@ -8,6 +8,7 @@ Events (D7) are verified before they are parsed, and written in one transaction.
 than 2xx makes SendGrid send them again for a day.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
@@ -21,6 +22,8 @@ from scheduler.ledger.database import Database
 from scheduler.ledger.evidence import Evidence
 from scheduler.ledger.planner import Planner
 from scheduler.settings import Settings
+
+log = logging.getLogger(__name__)
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -80,13 +83,19 @@ def pages(
                 evidence.take(db, heard, clock())
             return "", 204
 
-    @app.errorhandler(HTTPException)
-    def sorry(error: HTTPException) -> tuple[str, int]:
-        return render_template("unknown.html"), error.code or 500
+    app.register_error_handler(Exception, _sorry)
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        response.headers.update(HEADERS)
+        response.headers.update(HEADERS | dict(response.headers))
         return response
 
     return app
+
+
+def _sorry(error: Exception) -> tuple[str, int]:
+    """Of what fails no address is logged (it may be a stop link), and no traceback (names)."""
+    if isinstance(error, HTTPException):
+        return render_template("unknown.html"), error.code or 500
+    log.error("a page failed: %s", type(error).__name__)
+    return render_template("unknown.html"), 500

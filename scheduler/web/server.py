@@ -1,5 +1,11 @@
-"""waitress in a thread beside the worker."""
+"""waitress in a thread beside the worker.
 
+Its log would hold addresses of pages, and so stop links, so it only says that something failed. On
+this machine's own address the caller is the web server in front, which says for whom it asks: wrong
+passwords are counted for that place.
+"""
+
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -8,6 +14,10 @@ from flask import Flask
 from waitress import create_server, wasyncore
 
 from scheduler.findings import wrong
+from scheduler.settings import LOOPBACK
+from scheduler.web.pages import LARGEST
+
+THREADS = 4
 
 
 @contextmanager
@@ -18,9 +28,21 @@ def served(app: Flask, host: str, port: int) -> Iterator[str]:
         WrongInput: nothing can listen there.
 
     """
+    logging.getLogger("waitress").addFilter(_no_address)
+    near = "::1" if host == "::1" else "127.0.0.1"
+    front = {"trusted_proxy": near, "trusted_proxy_headers": "x-forwarded-for"}
     try:
         sockets: dict[int, object] = {}
-        server = create_server(app, map=sockets, host=host, port=port, threads=4, ident=None)
+        server = create_server(
+            app,
+            map=sockets,
+            host=host,
+            port=port,
+            threads=THREADS,
+            ident=None,
+            max_request_body_size=2 * LARGEST,  # up to here the answer is a page
+            **(front if host in LOOPBACK else {}),
+        )
     except OSError as error:
         reason = f"cannot listen on {host}:{port} ({(error.strerror or '').lower()})"
         raise wrong("PHYSIOPOST_PORT", None, reason, "set a free port") from None
@@ -32,3 +54,12 @@ def served(app: Flask, host: str, port: int) -> Iterator[str]:
         server.task_dispatcher.shutdown()
         wasyncore.close_all(sockets)
         thread.join(timeout=5)
+
+
+def _no_address(record: logging.LogRecord) -> bool:
+    """Leave out what a page was asked for, and every traceback."""
+    if "while serving" in str(record.msg):
+        kind = record.exc_info[0] if record.exc_info else None
+        record.msg, record.args = f"a page stopped: {kind.__name__ if kind else 'cut off'}", ()
+        record.exc_info = None
+    return True

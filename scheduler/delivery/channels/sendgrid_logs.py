@@ -27,7 +27,7 @@ from scheduler.delivery.channels.sendgrid_http import Body, NotConnected
 from scheduler.delivery.events import ARGUMENT
 from scheduler.findings import NotDone
 
-AROUND = timedelta(hours=1)  # a claim's lease, and two clocks that differ
+AROUND = timedelta(days=1)  # a claim's lease, and two clocks that differ
 PAGE = 1000  # messages in an answer of the logs, at most
 LATEST = 10  # messages looked into for one of ours
 LIST = 500  # addresses in an answer of a suppression list, at most

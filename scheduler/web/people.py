@@ -1,0 +1,165 @@
+"""People: finding somebody, and enrolling somebody.
+
+What is searched for comes by POST, since an address with a patient's name in it would stand in the
+browser's history and in the logs of whatever lies between.
+
+Enrolling has two steps: the form, then the whole plan in words. Nothing is kept between them but
+the fields on the page. An address or a name that is known is asked about, because couples share
+addresses and people come back; an address that is not to be written to is refused.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import Connection
+
+from scheduler.findings import WrongInput
+from scheduler.ledger import deliveries, people
+from scheduler.ledger.changes import Change, shown
+from scheduler.ledger.people import Person
+from scheduler.ledger.suppressions import among
+from scheduler.material.fields import clean, parse_address
+from scheduler.material.yamlfile import Unusable
+from scheduler.plan.rules import PlannedLetter, next_letter
+from scheduler.roster.entries import Entry
+from scheduler.roster.merge import Merge, apply, new_person
+from scheduler.web.gate import Office, allowed, me
+from scheduler.web.verbs import day_of
+
+MOST = 25  # people on a page
+NAMESAKES = 500  # that are looked through for the very same name
+SHORTEST = 2  # characters of a search
+REFUSED = {
+    "stopped": "Whoever has this address stopped the letters.",
+    "bounced": "Letters to this address came back.",
+    "complained": "Letters to this address were marked as spam.",
+}
+ASK = "If they want letters there again, ask your technician to allow the address."
+
+
+def views(office: Office) -> Blueprint:
+    """The screens."""
+    pages = Blueprint("people", __name__)
+
+    @pages.route("/people", methods=["GET", "POST"])
+    @allowed("admin", "physiotherapist")
+    def find() -> ResponseReturnValue:
+        words = clean(request.form.get("words", ""))[:100]
+        with office.database.read() as db:
+            if len(words) >= SHORTEST:
+                found, number = people.search(db, words, MOST)
+            else:
+                found, number = people.newest(db, MOST), 0
+            letters = plans(office, db, found)
+        part = "app/found.html" if request.headers.get("X-Part") else "app/people.html"
+        rows = [(each, standing(office, each, letters[each.enrolment_id])) for each in found]
+        return render_template(part, words=words, rows=rows, number=number, most=MOST)
+
+    @pages.get("/people/new")
+    @allowed("admin", "physiotherapist")
+    def enrol() -> ResponseReturnValue:
+        today = _today(office, office.clock())
+        mine = me().name if me().role == "physiotherapist" else ""
+        form = {"consent": str(today), "physiotherapist": mine}
+        return render_template("app/enrol.html", form=form, faults={})
+
+    @pages.post("/people/new")
+    @allowed("admin", "physiotherapist")
+    def look() -> ResponseReturnValue:
+        form, now = request.form, office.clock()
+        entry, faults = _entry(office, form, now)
+        if entry is None or form.get("do") == "back":
+            page = render_template("app/enrol.html", form=form, faults=faults)
+            return page, 422 if faults else 200
+        change, sure = Change("enrol", None, new_person(entry, now)), form.get("do") == "confirm"
+        if sure:
+            office.planner.refresh(office.database, now)
+        with office.database.write() if sure else office.database.read() as db:
+            if why := among(db, office.keys, [entry.email]).get(entry.email):
+                faults = {"email": f"{REFUSED.get(why, REFUSED['stopped'])} {ASK}"}
+                return render_template("app/enrol.html", form=form, faults=faults), 422
+            known = _known(db, entry)
+            letters = office.planner.plan(change.person, {}, now)
+            if not sure or (known and not form.get("another")):
+                asked = {"known": known, "again": sure}
+                return render_template(
+                    "app/enrol_plan.html", form=form, entry=entry, letters=letters, **asked
+                )
+            said = {change.person.enrolment_id: entry}
+            apply(db, Merge(new=[change], said=said), office.planner, now, me().email)
+        first = next_letter(letters)
+        when = f" The first letter comes {_when(first)}." if first else ""
+        flash(f"Enrolled.{when}")
+        return redirect(url_for("patient.page", enrolment=change.person.enrolment_id))
+
+    return pages
+
+
+def plans(
+    office: Office, db: Connection, found: Collection[Person]
+) -> dict[str, list[PlannedLetter]]:
+    """The letters of the people on a page, by enrolment."""
+    gone, now = deliveries.sent(db, [each.enrolment_id for each in found]), office.clock()
+    return {
+        each.enrolment_id: office.planner.plan(each, gone.get(each.enrolment_id, {}), now)
+        for each in found
+    }
+
+
+def standing(office: Office, person: Person, letters: list[PlannedLetter]) -> dict[str, Any]:
+    """How somebody stands, for a line of a list: a state, and the next letter."""
+    coming = next_letter(letters)
+    today = _today(office, office.clock())
+    held = any(hold.covers(today) for hold in person.hold)
+    state: str = person.status
+    if state != "active":
+        pass
+    elif coming is None:
+        state = "held" if any(each.state == "held" for each in letters) else "finished"
+    else:
+        state = "held" if held else "late" if coming.overdue else "active"
+    return {"state": state, "next": coming}
+
+
+def _today(office: Office, now: datetime) -> Any:
+    return now.astimezone(office.planner.material.clinic.timezone).date()
+
+
+def _entry(
+    office: Office, form: Mapping[str, str], now: datetime
+) -> tuple[Entry | None, dict[str, str]]:
+    """What the form says, or what is wrong with each field."""
+    values: dict[str, Any] = {"physiotherapist": clean(form.get("physiotherapist", "")) or None}
+    faults: dict[str, str] = {}
+    values["name"] = clean(form.get("name", ""))[:400]
+    if not values["name"]:
+        faults["name"] = "The name is missing."
+    try:
+        values["email"] = parse_address(form.get("email", "").strip())
+    except Unusable:
+        faults["email"] = "This is no e-mail address. Write it as in jo@example.org."
+    for field, words in (("first_appointment", "first appointment"), ("consent", "consent")):
+        try:
+            values[field] = day_of(form, field)
+        except WrongInput:
+            faults[field] = f"Choose the day of the {words}."
+    today = _today(office, now)
+    if values.get("consent") and values["consent"] > today:
+        faults["consent"] = f"{shown(values['consent'])} has not come yet. Choose the day on which "
+        faults["consent"] += "they said yes."
+    return (None if faults else Entry(**values)), faults
+
+
+def _known(db: Connection, entry: Entry) -> list[Person]:
+    """Who has this address or this name already."""
+    same = people.search(db, entry.name, NAMESAKES)[0]
+    mine = [each for each in same if people.folded(each.name) == people.folded(entry.name)]
+    at_home = people.at_address(db, entry.email)
+    return list({each.enrolment_id: each for each in [*at_home, *mine]}.values())
+
+
+def _when(letter: PlannedLetter) -> str:
+    return f"{shown(letter.local.date())} at {letter.local:%H:%M}" if letter.local else ""

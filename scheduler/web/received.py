@@ -1,0 +1,74 @@
+"""What a patient received, to the byte: the stored edition, filled with the values kept for it.
+
+The letter's HTML comes from an address of its own with a policy of its own (a frame's inner page
+would inherit this one's, and lose its colours), into a frame that runs nothing and leads nowhere.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, abort, render_template
+from flask.typing import ResponseReturnValue
+
+from scheduler.ledger import deliveries, people
+from scheduler.ledger.people import Person
+from scheduler.letters.editions import Edition
+from scheduler.letters.fill import Envelope, fill, on_screen
+from scheduler.letters.mime import serialise
+from scheduler.web.gate import Office, allowed
+
+FRAME = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'self'; sandbox"
+)
+# A click on a link would open a window, which the frame's sandbox does not allow.
+INERT = '<base target="_blank"></head>'
+
+
+def views(office: Office) -> Blueprint:
+    """The screens."""
+    pages = Blueprint("received", __name__, url_prefix="/people/<enrolment>/received/<lesson>")
+
+    @pages.get("")
+    @allowed("admin", "physiotherapist")
+    def page(enrolment: str, lesson: str) -> ResponseReturnValue:
+        person, row, edition = _sent(office, enrolment, lesson)
+        letter, message = fill(edition, row["merge"]), serialise(edition, _envelope(row))
+        head = message.partition(b"\r\n\r\n")[0].decode("ascii").replace("\r\n", "\n")
+        zone = person.timezone or office.planner.material.clinic.timezone
+        told = {"person": person, "row": row, "letter": letter, "head": head}
+        told |= {"went": row["claimed_at"].astimezone(zone)}
+        return render_template("app/received.html", enrolment=enrolment, slug=lesson, **told)
+
+    @pages.get("/letter.html")
+    @allowed("admin", "physiotherapist")
+    def as_html(enrolment: str, lesson: str) -> ResponseReturnValue:
+        _, row, edition = _sent(office, enrolment, lesson)
+        html = on_screen(fill(edition, row["merge"]).html, edition.logo)
+        policy = {"Content-Security-Policy": FRAME}
+        return Response(html.replace("</head>", INERT, 1), headers=policy)
+
+    @pages.get("/letter.eml")
+    @allowed("admin", "physiotherapist")
+    def as_message(enrolment: str, lesson: str) -> ResponseReturnValue:
+        _, row, edition = _sent(office, enrolment, lesson)
+        saved = {"Content-Disposition": "attachment; filename=letter.eml"}
+        message = serialise(edition, _envelope(row))
+        return Response(message, mimetype="message/rfc822", headers=saved)
+
+    return pages
+
+
+def _sent(office: Office, enrolment: str, lesson: str) -> tuple[Person, Mapping[str, Any], Edition]:
+    """A letter that went, with the edition that it was made from."""
+    with office.database.read() as db:
+        person = people.of_enrolment(db, enrolment)
+        rows = deliveries.of_person(db, person.id) if person else []
+        mine = [row for row in rows if (row["enrolment_id"], row["lesson"]) == (enrolment, lesson)]
+        if person is None or not mine or not mine[0]["merge"]:
+            abort(404)
+        return person, mine[0], deliveries.editions(db, [mine[0]["edition"]])[mine[0]["edition"]]
+
+
+def _envelope(row: Mapping[str, Any]) -> Envelope:
+    return Envelope(row["id"], row["address"], row["claimed_at"], row["merge"])

@@ -1,0 +1,259 @@
+"""The verbs of tailoring as forms: what each asks for, and in a sentence what it would do.
+
+1. offered() says which verbs make sense for somebody.
+2. READ turns a form into the verb, or says which field is wrong.
+3. Proposal holds the old dates beside the new ones. Its mark is what the page was made from: when
+   somebody is changed, or a letter goes, between the look and the word to do it, the mark differs.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from functools import cached_property, partial
+
+from scheduler import tailoring
+from scheduler.findings import Finding, NotDone, WrongInput, wrong
+from scheduler.ledger.changes import AS_JSON, shown
+from scheduler.ledger.people import Person
+from scheduler.material.fields import clean, parse_date, parse_time
+from scheduler.material.lessons import Course
+from scheduler.material.yamlfile import Unusable
+from scheduler.plan.rules import PlannedLetter
+from scheduler.roster.merge import Moved
+
+GOING = ("planned", "held")
+VERBS = {
+    "start": ("Move the start", "Move the start"),
+    "hold": ("Hold", "Hold the letters"),
+    "resume": ("Resume", "Resume the letters"),
+    "skip": ("Skip a lesson", "Leave it out"),
+    "keep": ("Send a skipped lesson", "Send it after all"),
+    "pace": ("Pace", "Set this pace"),
+    "at": ("Time of day", "Set this time"),
+    "note": ("Note", "Keep this note"),
+    "appointment": ("Move the appointment", "Move the appointment"),
+    "end": ("End the course", "End the course"),
+    "reenrol": ("Begin a second course", "Begin it"),
+    "undo": ("Undo", "Take it back"),
+}
+"""What stands on the way to a verb, and on the button that does it."""
+
+
+def offered(person: Person, letters: Sequence[PlannedLetter], today: date) -> list[str]:
+    """The verbs that make sense, in the order of VERBS; undo is asked about elsewhere."""
+    if person.status != "active":
+        return ["reenrol"]
+    left = any(letter.state in ("planned", "held") for letter in letters)
+    sense = {
+        "resume": any(hold.until is None or hold.until > today for hold in person.hold),
+        "skip": left,
+        "keep": bool(person.skip),
+        "reenrol": False,
+        "undo": False,
+    }
+    return [name for name in VERBS if sense.get(name, True)]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What was filled in, and what a verb needs beside it."""
+
+    fields: Mapping[str, str]
+    course: Course
+    today: date
+    now: datetime
+
+    def words(self, field: str) -> str:
+        """One line of text, or nothing."""
+        return clean(self.fields.get(field, ""))
+
+    def day(self, field: str) -> date:
+        """The date in a field; WrongInput without one."""
+        return day_of(self.fields, field)
+
+    def clock(self) -> time | None:
+        """The time of day, or None to go back to the clinic's."""
+        try:
+            return parse_time(self.words("clock")) if self.words("clock") else None
+        except Unusable as error:
+            raise wrong("clock", None, str(error), error.cure) from None
+
+    def days(self) -> int | None:
+        """The days between letters, or None to go back to the course's."""
+        number = self.words("days")
+        if number and not number.isdecimal():
+            raise wrong("days", None, f'"{number}" is no number of days', "write one, as in 10")
+        return int(number) if number else None
+
+    def ending(self) -> tailoring.Ending:
+        """Why a course ends."""
+        for each in tailoring.ENDINGS:
+            if each == self.fields.get("ending"):
+                return each
+        raise wrong("ending", None, "say why it ends")
+
+    def agreed(self) -> date:
+        """The day of a consent, which has come."""
+        day = self.day("consent")
+        if day > self.today:
+            cure = "give the day on which they agreed again"
+            raise wrong("consent", None, f"{shown(day)} has not come yet", cure)
+        return day
+
+
+READ: dict[str, Callable[[Form], tailoring.Verb]] = {
+    "start": lambda form: partial(tailoring.move, start=form.day("start")),
+    "appointment": lambda form: partial(tailoring.move, appointment=form.day("appointment")),
+    "hold": lambda form: partial(
+        tailoring.hold,
+        first=form.day("first") if form.words("first") else form.today,
+        until=form.day("until") if form.words("until") else None,
+        reason=form.words("reason"),
+        today=form.today,
+    ),
+    "resume": lambda form: partial(tailoring.resume, today=form.today),
+    "skip": lambda form: partial(tailoring.skip, lesson=form.words("lesson"), course=form.course),
+    "keep": lambda form: partial(tailoring.keep, lesson=form.words("lesson"), course=form.course),
+    "pace": lambda form: partial(tailoring.pace, days=form.days()),
+    "at": lambda form: partial(tailoring.at, clock=form.clock()),
+    "note": lambda form: partial(tailoring.note, words=form.words("words") or None),
+    "end": lambda form: partial(tailoring.end, ending=form.ending()),
+    "reenrol": lambda form: partial(
+        tailoring.reenrol,
+        appointment=form.day("appointment"),
+        consent=form.agreed(),
+        now=form.now,
+    ),
+}
+"""How each form is read; WrongInput names the field that cannot be used."""
+
+
+def day_of(fields: Mapping[str, str], field: str) -> date:
+    """The date in a field.
+
+    Raises:
+        WrongInput: there is none.
+
+    """
+    try:
+        return parse_date(fields.get(field, "").strip())
+    except Unusable as error:
+        words = "a date is missing" if not fields.get(field) else str(error)
+        raise wrong(field, None, words, "choose one") from None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One lesson of a proposal: as it was, as it becomes, and what is new about its date."""
+
+    lesson: str
+    was: PlannedLetter | None
+    becomes: PlannedLetter | None
+
+    @property
+    def moves(self) -> bool:
+        """Whether it comes at another time than it would, or not any more, or after all."""
+        was, becomes = (
+            (each.state, each.utc) if each and each.state in GOING else None
+            for each in (self.was, self.becomes)
+        )
+        return was != becomes
+
+    @property
+    def days(self) -> int | None:
+        """By how many days it moves, where it has a day before and after."""
+        was, becomes = self.was and self.was.local, self.becomes and self.becomes.local
+        return (becomes.date() - was.date()).days if was and becomes else None
+
+    @property
+    def why(self) -> str:
+        """The reasons that are new."""
+        known = self.was.reasons if self.was else ()
+        reasons = self.becomes.reasons if self.becomes else ()
+        return "; ".join(r for r in reasons if r not in known and not r.startswith("own date"))
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a verb would do to somebody."""
+
+    moved: Moved
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The lessons that have not gone, in the course's order."""
+        old = {letter.lesson: letter for letter in self.moved.before}
+        new = {letter.lesson: letter for letter in self.moved.after}
+        rows = [Row(slug, old.get(slug), new.get(slug)) for slug in old | new]
+        return [row for row in rows if row.moves or (row.becomes and row.becomes.state != "sent")]
+
+    @cached_property
+    def mark(self) -> str:
+        """What the page was made from."""
+        change = self.moved.change
+        whole = AS_JSON.dump_json(change.before) if change.before else b""
+        dates = [(each.lesson, each.state, each.utc) for each in self.moved.after]
+        return hashlib.sha256(whole + repr((change.action, dates)).encode()).hexdigest()[:32]
+
+    @cached_property
+    def words(self) -> str:
+        """`6 letters move 14 days later. The next comes Tue 22 Dec 2026 09:30.`"""
+        told = [*self._moving(), *self._leaving()] or ["No letter’s date changes"]
+        coming = [each.local for each in self.moved.after if each.state == "planned" and each.local]
+        if coming:
+            first, last = coming[0], coming[-1]
+            ends = f"; the last comes {shown(last.date())}" if len(coming) > 1 else ""
+            told.append(f"The next comes {shown(first.date())} {first:%H:%M}{ends}")
+        return ". ".join(told) + "."
+
+    def _moving(self) -> list[str]:
+        moves = [row.days for row in self.rows if row.moves and row.days is not None]
+        if not moves:
+            return []
+        if len(set(moves)) > 1:
+            return [_letters(len(moves), "moves", "move")]
+        how = f"{_days(abs(moves[0]))} {'later' if moves[0] > 0 else 'earlier'}"
+        if not moves[0]:
+            one, more = "comes at another time", "keep their days and come at another time"
+            return [_letters(len(moves), one, more)]
+        return [f"{_letters(len(moves), 'moves', 'move')} {how}"]
+
+    def _leaving(self) -> list[str]:
+        dateless = [row for row in self.rows if row.moves and row.days is None]
+        waits = sum(bool(row.becomes and row.becomes.state == "held") for row in dateless)
+        comes = sum(bool(row.becomes and row.becomes.local) for row in dateless)
+        rest = len(dateless) - waits - comes
+        told = [
+            (waits, "waits, with no date", "wait, with no date"),
+            (comes, "gets a date", "get a date"),
+            (rest, "does not go any more", "do not go any more"),
+        ]
+        return [_letters(*each) for each in told if each[0]]
+
+
+def _letters(number: int, one: str, more: str) -> str:
+    return f"1 letter {one}" if number == 1 else f"{number} letters {more}"
+
+
+def _days(number: int) -> str:
+    return "1 day" if number == 1 else f"{number} days"
+
+
+def faults(error: WrongInput | NotDone, person: Person | None = None) -> list[Finding]:
+    """What is wrong, for a page: no command stands in it, and no id where there is a name."""
+    if isinstance(error, NotDone):
+        return [Finding("", None, plain(str(error), person), "")]
+    return [
+        Finding(each.place, None, plain(each.words, person), plain(each.cure, person))
+        for each in error.findings
+    ]
+
+
+def plain(words: str, person: Person | None = None) -> str:
+    """An error as a page says it: without commands, and with a name in place of an id."""
+    kept = [part for part in words.split("; ") if "physiopost" not in part and "--" not in part]
+    told = "; ".join(kept)
+    if person:
+        told = " ".join(person.name if word == person.id else word for word in told.split(" "))
+    return told[:1].upper() + told[1:]

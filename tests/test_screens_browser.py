@@ -1,0 +1,273 @@
+"""The clinic's screens in Chromium: journeys on a phone and on a desk, with JavaScript and without.
+
+`python tests/test_screens_browser.py` makes the README's pictures anew.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import signed
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from test_screens import JO, PASSWORD, ROSA, TODAY, Screens, open_office, screens, seed, stage
+
+from scheduler.checks.browser import SWITCHES
+from scheduler.material import read_material
+from scheduler.settings import Settings
+from scheduler.web.app import create
+from scheduler.web.gate import COOKIE
+from scheduler.web.server import served
+
+__all__ = ["screens", "seed"]  # fixtures that these tests share with test_screens.py
+
+pytestmark = pytest.mark.browser
+PHONE, DESK, NARROW = 360, 1280, 320
+BOTH = pytest.mark.parametrize("width", [PHONE, DESK])
+WAYS = pytest.mark.parametrize(("width", "script"), [(PHONE, False), (DESK, True)])
+
+
+@pytest.fixture(scope="module")
+def chromium(needs: Callable[[str], str]) -> Iterator[Browser]:
+    program = needs("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=SWITCHES)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Desk:
+    """A browser at the clinic, signed in."""
+
+    screens: Screens
+    page: Page
+    base: str
+
+    def open(self, address: str) -> Page:
+        self.page.goto(self.base + address)
+        return self.page
+
+    def press(self, words: str) -> None:
+        self.page.get_by_role("button", name=words).first.click()
+
+
+Open = Callable[..., Desk]
+
+
+@contextmanager
+def opened(
+    screens: Screens, browser: Browser, width: int, scheme: str = "light", *, script: bool = True
+) -> Iterator[Desk]:
+    with served(screens.app, "127.0.0.1", 0) as base:
+        context = browser.new_context(
+            viewport={"width": width, "height": 800},
+            color_scheme="dark" if scheme == "dark" else "light",
+            java_script_enabled=script,
+            locale="en-GB",
+        )
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda said: faults.append(said.text) if "olicy" in said.text else None)
+        cookie = screens.sign_in("physiotherapist")
+        context.add_cookies(
+            [
+                {
+                    "name": COOKIE,
+                    "value": cookie,
+                    "url": base.replace("http:", "https:"),  # this machine counts as safe
+                    "secure": True,
+                    "httpOnly": True,
+                    "sameSite": "Lax",
+                }
+            ]
+        )
+        page.goto(base)
+        expect(page.get_by_role("heading", level=1)).to_have_text("Tuesday 1 December 2026")
+        yield Desk(screens, page, base)
+        context.close()
+        assert faults == []
+
+
+def test_one_signs_in_and_out(screens: Screens, chromium: Browser) -> None:
+    with opened(screens, chromium, PHONE, script=False) as desk:
+        desk.press("Sign out")
+        desk.page.get_by_label("E-mail address").fill(ROSA)
+        desk.page.get_by_label("Password").fill(PASSWORD)
+        desk.press("Sign in")
+        expect(desk.page.get_by_role("heading", level=1)).to_have_text("Tuesday 1 December 2026")
+
+
+@WAYS
+def test_somebody_is_enrolled(
+    screens: Screens, chromium: Browser, width: int, script: bool
+) -> None:
+    with opened(screens, chromium, width, script=script) as desk:
+        page = desk.page
+        page.get_by_role("link", name="Enrol somebody").click()
+        desk.press("Show every date")
+        expect(page.get_by_role("alert")).to_contain_text("3 things are to be mended")
+        page.get_by_label("Name", exact=True).fill("Jo Example")
+        page.get_by_label("E-mail address").fill("jo@example.org")
+        page.get_by_label("First appointment").fill("2026-12-01")
+        if script:
+            expect(page.get_by_text("Tuesday 1 December 2026").first).to_be_visible()
+        desk.press("Show every date")
+        expect(page.locator(".plan li")).to_have_count(9)
+        desk.press("Enrol; first letter Wed 2 Dec 2026")
+        said = page.get_by_role("status")
+        expect(said).to_contain_text("The first letter comes Wed 2 Dec 2026 at 09:30.")
+        page.get_by_role("link", name="Take it back").click()
+        desk.press("Take it back")
+        expect(page.get_by_role("status").first).to_contain_text("Taken back")
+
+
+@BOTH
+def test_the_dates_follow_while_a_start_is_picked(
+    screens: Screens, chromium: Browser, width: int
+) -> None:
+    with opened(screens, chromium, width) as desk:
+        page = desk.open(screens.address("amy"))
+        page.get_by_role("link", name="Move the start").click()
+        there = page.url
+        page.get_by_label("The course counts from").fill("2026-12-07")
+        told = page.get_by_role("status")  # what a screen reader says
+        expect(told).to_contain_text("7 letters move 21 days later.")
+        page.get_by_label("The course counts from").fill("2026-11-30")
+        expect(told).to_contain_text("7 letters move 14 days later. The next comes Tue 15 Dec 2026")
+        page.get_by_label("The course counts from").fill("2026-11-01")
+        expect(page.get_by_role("alert")).to_contain_text("is before the first appointment")
+        page.get_by_label("The course counts from").fill("2026-11-30")
+        expect(told).to_contain_text("14 days later")
+        assert page.url == there
+        assert screens.person("amy").start is None
+        page.locator("#proposal").get_by_role("button", name="Move the start").click()
+        expect(page.get_by_role("status")).to_contain_text("Done. 7 letters move 14 days later.")
+        assert screens.person("amy").start == date(2026, 11, 30)
+
+
+@WAYS
+def test_a_hold_is_set_and_ended_and_brought_back(
+    screens: Screens, chromium: Browser, width: int, script: bool
+) -> None:
+    with opened(screens, chromium, width, script=script) as desk:
+        page = desk.open(screens.address("amy"))
+        page.get_by_role("link", name="Hold", exact=True).click()
+        page.get_by_label("Until").fill("2026-12-15")
+        page.get_by_label("Reason, for staff").fill("flare-up")
+        if not script:
+            desk.press("Show the new dates")
+        expect(page.locator("[data-told]")).to_contain_text("The next comes Tue 15 Dec 2026 09:30")
+        desk.press("Hold the letters")
+        expect(page.get_by_role("status")).to_contain_text("Done.")
+        held = screens.person("amy").hold
+        assert [each.reason for each in held] == ["flare-up"]
+        page.get_by_role("link", name="Resume").click()
+        desk.press("Resume the letters")
+        assert screens.person("amy").hold == ()
+        page.get_by_role("link", name="Undo the last change").click()
+        desk.press("Take it back")
+        expect(page.get_by_role("status")).to_contain_text("Taken back.")
+        assert screens.person("amy").hold == held
+
+
+@WAYS
+def test_a_letter_in_doubt_is_settled_on_the_first_page(
+    screens: Screens, chromium: Browser, width: int, script: bool
+) -> None:
+    screens.doubt("amy", "what-it-is")
+    with opened(screens, chromium, width, script=script) as desk:
+        desk.press("It arrived for Amy Okafor")
+        expect(desk.page.get_by_role("status")).to_contain_text("Written down: it arrived.")
+        expect(desk.page.get_by_text("Nothing. Nobody is behind")).to_be_visible()
+    assert screens.states("amy")["what-it-is"] == "accepted"
+
+
+@BOTH
+def test_the_search_answers_while_it_is_typed(
+    screens: Screens, chromium: Browser, width: int
+) -> None:
+    with opened(screens, chromium, width) as desk:
+        page = desk.open("/people")
+        page.keyboard.press("/")
+        page.keyboard.type("chloe")
+        expect(page.get_by_role("status")).to_contain_text("1 person")
+        assert page.url == f"{desk.base}/people"
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Chloé Martin")
+
+
+def test_a_letter_that_was_received_shows_in_its_own_colours(
+    screens: Screens, chromium: Browser
+) -> None:
+    with opened(screens, chromium, DESK) as desk:
+        page = desk.open(screens.address("amy"))
+        page.get_by_role("link", name="Show what was received").first.click()
+        frame = page.frame_locator("iframe.letter")
+        expect(frame.get_by_role("heading", level=1)).to_have_text("Welcome to your weekly letters")
+        painted = "element => getComputedStyle(element).fontFamily"
+        assert "Times" not in str(frame.get_by_role("heading", level=1).evaluate(painted))
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(PHONE, "dark"), (DESK, "light")])
+def test_axe_finds_nothing_on_any_page_and_none_is_too_wide(
+    screens: Screens, chromium: Browser, width: int, scheme: str
+) -> None:
+    screens.doubt("amy", "what-it-is")
+    amy = screens.address("amy")
+    pages = ("/", "/people", "/people/new", amy, f"{amy}/hold", f"{amy}/end", f"{amy}/undo")
+    with opened(screens, chromium, width, scheme) as desk:
+        for address in (*pages, f"{amy}/received/welcome"):
+            page = desk.open(address)
+            if address.endswith("/hold"):
+                page.get_by_label("Until").fill("2026-12-15")
+                expect(page.locator(".dates")).to_be_visible()
+            if address.endswith("/new"):
+                desk.press("Show every date")
+            found = Axe().run(page).response["violations"]
+            assert [(address, each["id"], each["nodes"][0]["html"]) for each in found] == []
+            if width == PHONE:
+                page.set_viewport_size({"width": NARROW, "height": 800})
+            wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert page.evaluate(wide) == 0, address
+
+
+NAMES = ("Alex Moor", "Jo Winters", "Priya Rao", "Sam Green", "Noor Khan", "Mia Evans", "Ivo Silva")
+
+
+def pictures(folder: Path) -> None:
+    """today.png and patient.png."""
+    root = Path(__file__).parent.parent
+    settings = Settings.from_environment({"PHYSIOPOST_CLINIC": str(root / "clinic.yaml")})
+    material = signed(read_material(settings))
+    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
+        stage(Path(place), material)
+        office = open_office(Path(place), material, lambda: TODAY)
+        app = create(office)
+        shown = Screens(office, app, app.test_client())
+        shown.sign_in("physiotherapist")
+        for number, name in enumerate(NAMES * 3):
+            fields = {**JO, "name": name, "email": f"p{number}@example.org", "another": "yes"}
+            day = date(2026, 12, 1 + number % 5 + 6 * (number % 2))
+            shown.post("/people/new", do="confirm", **(fields | {"first_appointment": str(day)}))
+        shown.doubt("elif", "what-it-is")
+        shown.do(shown.address("chloe", "/hold"), first="2026-12-01", until="2026-12-03")
+        shown.do(shown.address("elif", "/hold"), first="2026-12-09", until="2026-12-16")
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=SWITCHES)
+        with opened(shown, browser, 1180) as desk:
+            desk.page.set_viewport_size({"width": 1180, "height": 960})
+            desk.open("/").screenshot(path=folder / "today.png")
+            page = desk.open(shown.address("elif"))
+            page.set_viewport_size({"width": 1180, "height": 1240})
+            page.screenshot(path=folder / "patient.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    pictures(Path(__file__).parent.parent / "docs" / "pictures")
