@@ -157,6 +157,7 @@ def test_everybody_who_is_due_is_looked_at_however_many_a_look_lists(
     ]
 
 
+@pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)  # it takes its time
 def test_ten_days_off_bring_no_burst_and_keep_the_order(service: Service) -> None:
     channel = Told()
     hour = timedelta(hours=1)
