@@ -147,6 +147,7 @@ def reenrol(person: Person, appointment: date, consent: date, now: datetime) -> 
         hold=(),
         skip=(),
         owed=(),
+        anchor=None,
         note=None,
         status="active",
     )

@@ -110,7 +110,6 @@ def test_the_same_lesson_cannot_be_claimed_twice_for_one_enrolment(database: Dat
                 hold=[],
                 skip=[],
                 owed=[],
-                drift=0,
                 applied={},
             )
         )

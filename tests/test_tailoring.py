@@ -299,4 +299,20 @@ def test_another_pace_half_way_counts_from_the_last_letter_on(enrolled: Clinic, 
     assert set(week_by_week(enrolled, "amy", now)[5:]) == {days}
     assert abs(week_by_week(enrolled, "amy", now)[3] - days) <= 5  # Christmas moves it a little
     enrolled.physiopost("undo", "amy", "--now", now, "--yes")
-    assert "drift" not in enrolled.physiopost("audit").out
+    assert "anchor" not in enrolled.physiopost("audit").out
+
+
+def test_another_pace_after_a_hold_counts_from_the_last_letter_on(enrolled: Clinic) -> None:
+    for words in (
+        ("hold", "amy", "--from", "2026-12-01", "--until", "2026-12-08"),
+        ("send", "--now", "2026-11-24T09:30Z"),
+        ("send", "--now", "2026-12-08T09:30Z"),
+        ("send", "--now", "2026-12-15T09:30Z"),
+    ):
+        extra = YES if words[0] == "hold" else ()
+        assert enrolled.physiopost(*words, *extra).code == 0
+    now = "2026-12-16T12:00Z"
+    enrolled.physiopost("pace", "amy", "14", "--now", now, "--yes")
+    assert week_by_week(enrolled, "amy", now)[:4] == [14, 7, 14, 14]
+    enrolled.physiopost("move", "amy", "--start", "2026-11-24", "--now", now, "--yes")
+    assert week_by_week(enrolled, "amy", now)[2] in range(14, 24), "it moves with the start"

@@ -26,7 +26,7 @@ from scheduler.plan.reasons import on
 AS_JSON: TypeAdapter[Person] = TypeAdapter(Person)
 FIELDS = tuple(each.name for each in fields(Person))
 UNSPOKEN = {"email", "name", "note", "physiotherapist"}  # the audit says that, never what
-SILENT = {"enrolment_id", "enrolled_at", "owed", "drift"}
+SILENT = {"enrolment_id", "enrolled_at", "owed", "anchor"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Change:
     def kept(self, planner: Planner, gone: Mapping[str, Sent], now: datetime) -> "Change":
         """The same, with the distance between letters kept where the pace changes half way."""
         before, after = self.before, self.after
-        if not (before and after and "pace" in self.fields) or self.action == "undo":
+        if not (before and after) or self.undoes or "enrolment_id" in self.fields:
             return self
         sent = gone.get(after.enrolment_id, {})
         return replace(self, after=planner.keep_distance(before, after, sent, now))

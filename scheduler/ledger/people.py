@@ -51,7 +51,7 @@ class Person:
     hold: tuple[Hold, ...] = ()
     skip: tuple[str, ...] = ()
     owed: tuple[str, ...] = ()
-    drift: int = 0
+    anchor: tuple[int, date] | None = None
     physiotherapist: str | None = None
     note: str | None = None
     status: Status = "active"
@@ -72,7 +72,7 @@ class Person:
             holds=self.hold,
             skips=frozenset(self.skip),
             owed=frozenset(self.owed),
-            drift=self.drift,
+            anchor=self.anchor,
             status=self.status,
         )
 
@@ -213,7 +213,7 @@ def from_row(row: RowMapping) -> Person:
         hold=tuple(_hold(hold) for hold in row["hold"]),
         skip=tuple(row["skip"]),
         owed=tuple(row["owed"]),
-        drift=row["drift"],
+        anchor=(row["anchor"][0], date.fromisoformat(row["anchor"][1])) if row["anchor"] else None,
         physiotherapist=row["physiotherapist"],
         note=row["note"],
         status=row["status"],
@@ -259,7 +259,7 @@ def _enrolment_row(person: Person) -> dict[str, Any]:
         ],
         "skip": list(person.skip),
         "owed": list(person.owed),
-        "drift": person.drift,
+        "anchor": [person.anchor[0], person.anchor[1].isoformat()] if person.anchor else None,
         "physiotherapist": person.physiotherapist,
         "note": person.note,
     }

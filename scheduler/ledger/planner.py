@@ -60,20 +60,20 @@ class Planner:
         *,
         before: "Planner | None" = None,
     ) -> Person:
-        """The same with a drift, so that a change of pace counts from the last letter on.
+        """The same with an anchor, so that a change of pace counts from the last letter on.
 
-        `before` planned until now, where the course itself has changed its pace.
-
-        By P2 alone the sixth letter at 14 days stands where six letters at 14 days would have led:
-        a change half way would leave a hole, or bunch what is left.
+        `before` planned until now, where the course itself has changed its pace. By P2 alone the
+        sixth letter at 14 days stands where six letters at 14 days would have led: a change half
+        way would leave a hole, or bunch what is left. An anchor moves with the start.
         """
         first = before or self
-        longer = becomes.way(self.material).pace - was.way(first.material).pace
-        old, new = first.coming(was, sent, now), self.coming(becomes, sent, now)
-        if not (longer and sent and old and new and old.own and new.own):
-            return becomes
-        wanted = old.own + longer * DAY
-        return replace(becomes, drift=becomes.drift + (wanted - new.own).days)
+        old, new = was.way(first.material), becomes.way(self.material)
+        begins = (new.start or new.first_appointment) - (old.start or old.first_appointment)
+        anchor = (was.anchor[0], was.anchor[1] + begins) if was.anchor else None
+        letter = first.coming(was, sent, now) if sent and new.pace != old.pace else None
+        if letter and letter.own:
+            anchor = len(sent), letter.own + (new.pace - old.pace) * DAY + begins
+        return replace(becomes, anchor=anchor)
 
     def timelines(self, db: Connection, now: datetime) -> list[tuple[Person, list[PlannedLetter]]]:
         """Everybody with their letters, those that went with what became of them."""

@@ -89,7 +89,7 @@ enrolment = Table(
     Column("hold", JSON, nullable=False),
     Column("skip", JSON, nullable=False),
     Column("owed", JSON, nullable=False),
-    Column("drift", Integer, nullable=False),
+    Column("anchor", JSON),
     Column("physiotherapist", Text),
     Column("note", Text),
     Column("applied", JSON, nullable=False),

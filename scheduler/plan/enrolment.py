@@ -28,9 +28,9 @@ class Hold:
 class Enrolment:
     """One subscriber's enrolment with its tailoring; dates are the subscriber's local dates.
 
-    `drift` are the days by which a change of pace half way differs from P2, so that it counts from
-    the last letter on. `owed` are lessons that an edit of the course put before the last one sent,
-    though the person had not had them yet: they still go (P12).
+    `anchor` is a letter's place and its own date, from which a change of pace half way counts.
+    `owed` are lessons that an edit of the course put before the last one sent, though the person
+    had not had them yet: they still go (P12).
     """
 
     first_appointment: date
@@ -42,7 +42,7 @@ class Enrolment:
     holds: tuple[Hold, ...] = ()
     skips: frozenset[str] = frozenset()
     owed: frozenset[str] = frozenset()
-    drift: int = 0
+    anchor: tuple[int, date] | None = None
     status: Status = "active"
 
 

@@ -104,23 +104,22 @@ def coming(
     zone, holds = enrolment.zone, enrolment.holds
     start = enrolment.start or enrolment.first_appointment
     slot = first_slot(now - GRACE, enrolment.send_at, zone)
-    shift, moved_by = _late(start + course.begins_after * DAY, enrolment, calendar)
-    begins = course.begins_after + enrolment.drift
-    previous: date | None = None
+    origin, base, shift, moved_by = _origin(course, enrolment, calendar, start)
+    gone = [went.astimezone(zone).date() for went in sent.values()]
+    previous = gone[-1] if gone else None
     stopped: str | None = None
 
-    for place, went in enumerate(sent.values()):
-        previous = went.astimezone(zone).date()
-        own = start + (begins + place * enrolment.pace) * DAY + shift
-        over = [hold for hold in holds if hold.until and hold.until <= previous]
+    for place, day in enumerate(gone[origin:], start=origin):
+        own = base + (place - origin) * enrolment.pace * DAY + shift
+        over = [hold for hold in holds if hold.until and hold.until <= day]
         step = _open_and_free(own, over, calendar)
         if step.day and step.holds:
             shift += step.day - own
             moved_by += step.holds
 
     for place, lesson in enumerate(_to_come(course, enrolment, sent), start=len(sent)):
-        after = begins + place * enrolment.pace
-        own = start + after * DAY + shift
+        own = base + (place - origin) * enrolment.pace * DAY + shift
+        after = (own - shift - start).days
         first = _open_and_free(own, holds, calendar)
         soonest = max(first.day or own, previous + course.min_gap * DAY if previous else own, slot)
         last = first if soonest == first.day else _open_and_free(soonest, holds, calendar)
@@ -149,6 +148,19 @@ def coming(
         if first.holds:
             shift += first.day - own
             moved_by += first.holds
+
+
+def _origin(
+    course: Course, enrolment: Enrolment, calendar: Calendar, start: date
+) -> tuple[int, date, timedelta, list[str]]:
+    """The place that own dates are counted from, its own date, and what has moved it (P2, P8).
+
+    All that moved the letters before an anchor is in its date.
+    """
+    if enrolment.anchor:
+        return *enrolment.anchor, timedelta(0), []
+    first = start + course.begins_after * DAY
+    return 0, first, *_late(first, enrolment, calendar)
 
 
 def _late(first: date, enrolment: Enrolment, calendar: Calendar) -> tuple[timedelta, list[str]]:

@@ -174,8 +174,8 @@ class _Life:
             yield "skipped"
         if lesson.week < before and lesson.slug not in way.owed:
             yield "out of order"
-        begins = self.course.begins_after + way.drift
-        if day < start + (begins + len(self.sent) * way.pace) * DAY:
+        place, since = way.anchor or (0, start + self.course.begins_after * DAY)
+        if day < since + (len(self.sent) - place) * way.pace * DAY:
             yield "early"
         if letter.at - instant(day, way.send_at, way.zone) > GRACE:
             yield "late" if letter.at.astimezone(way.zone).date() == day else "early"

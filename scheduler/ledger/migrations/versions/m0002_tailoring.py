@@ -12,7 +12,7 @@ def upgrade() -> None:
     """Add the tables, and what an enrolment has to remember."""
     with op.batch_alter_table("enrolment") as enrolment:
         enrolment.add_column(sa.Column("owed", sa.JSON, nullable=False, server_default="[]"))
-        enrolment.add_column(sa.Column("drift", sa.Integer, nullable=False, server_default="0"))
+        enrolment.add_column(sa.Column("anchor", sa.JSON))
         enrolment.add_column(sa.Column("replaced_at", INSTANT))
     op.create_table(
         "audit",
@@ -37,5 +37,5 @@ def downgrade() -> None:
     op.drop_table("audit")
     with op.batch_alter_table("enrolment") as enrolment:
         enrolment.drop_column("replaced_at")
-        enrolment.drop_column("drift")
+        enrolment.drop_column("anchor")
         enrolment.drop_column("owed")
