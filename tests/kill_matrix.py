@@ -290,13 +290,13 @@ def every_kill(stage: Stage, chance: random.Random) -> list[Kill]:
     return drawn
 
 
-def some_kills(stage: Stage, chance: random.Random, each: int) -> list[Kill]:
-    """A few steps of each fault, and each fault without a kill."""
+def some_kills(stage: Stage, chance: random.Random, each: int, *, alive: bool = True) -> list[Kill]:
+    """A few steps of each fault, and with `alive` each fault without a kill."""
     drawn = []
     for fault in FAULTS:
         case = Case(chance.choice((1, 100)), fault, chance.choice(EVIDENCE))
         steps = [chance.randrange(1, stage.steps(case)) for _ in range(each)]
-        drawn += [Kill(case, step) for step in (*steps, NEVER)]
+        drawn += [Kill(case, step) for step in (*steps, *[NEVER] * alive)]
     return drawn
 
 

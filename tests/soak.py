@@ -52,9 +52,9 @@ def main() -> None:
     read = argparse.ArgumentParser(description=main.__doc__)
     read.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     read.add_argument("--kills", type=int, default=0, help="so many cases, drawn; else every one")
-    read.add_argument("--storms", type=int, default=8)
+    read.add_argument("--storms", type=int, default=6)
     read.add_argument("--people", type=int, default=10_000, help="for the two services")
-    read.add_argument("--upheavals", type=int, default=300)
+    read.add_argument("--upheavals", type=int, default=200)
     given = read.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # PostgreSQL is stopped as well
     if (found := programs()) is None:

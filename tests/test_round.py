@@ -213,6 +213,7 @@ def test_a_letter_put_off_comes_again_later_and_later(service: Service) -> None:
     assert tries == [0, 5, 15, 35, 75]
 
 
+@pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)  # it takes its time
 def test_a_letter_put_off_too_often_is_given_up_and_the_course_goes_on(service: Service) -> None:
     channel = Told()
     channel.answers["amy@example.org"] = Outcome("deferred", "mailbox full (452)")

@@ -53,7 +53,7 @@ def reconcile(
     told = witness.look_up([_doubt(claim) for claim in (*unsure, *silent)])
     known: list[tuple[Claim, Outcome]] = []
     with database.write() as db:
-        for claim in unsure:
+        for claim in sorted(unsure, key=_id):  # in one order, as record() does
             if found := told.found.get(claim.delivery):
                 known.append((claim, Outcome("accepted", reference=found.message)))
                 doubts.set_fate(db, claim.delivery, found.status)
@@ -61,7 +61,7 @@ def reconcile(
                 if claim.looks and _believable(claim, told, witness.lease, now):
                     known.append((claim, Outcome("deferred")))
                 doubts.looked(db, claim.delivery, now)
-        for claim in silent:
+        for claim in sorted(silent, key=_id):
             found = told.found.get(claim.delivery)
             if found or claim.delivery in told.not_found:
                 doubts.set_fate(db, claim.delivery, found.status if found else "untraced")
@@ -92,6 +92,10 @@ def _believable(claim: Claim, told: LookUp, lease: timedelta, now: datetime) -> 
     """Whether not being found means that the letter was never taken."""
     ended = claim.claimed_at + lease
     return now - claim.claimed_at >= AGAIN and told.newest is not None and told.newest > ended
+
+
+def _id(claim: Claim) -> str:
+    return claim.delivery
 
 
 def _doubt(claim: Claim) -> Doubt:

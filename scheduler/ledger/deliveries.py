@@ -180,20 +180,18 @@ def record(
     for claim, outcome in outcomes:
         tries = claim.tries + (outcome.result == "deferred" and bool(outcome.reason))
         alike[outcome, tries, claim.fence].append(claim.delivery)
+    if db.dialect.name != "sqlite":  # all in one order, or two processes wait for each other
+        named = delivery.c.id.in_([claim.delivery for claim, _ in outcomes])
+        db.execute(select(delivery.c.id).where(named).order_by(delivery.c.id).with_for_update())
     ours: set[str] = set()
     for (outcome, tries, fence), ids in alike.items():
-        row = {
-            "state": outcome.result,
-            "settled_at": now,
-            "outcome": outcome.reason,
-            "reference": outcome.reference,
-            "tries": tries,
-        }
+        row: dict[str, Any] = {"state": outcome.result, "settled_at": now, "tries": tries}
+        row |= {"outcome": outcome.reason, "reference": outcome.reference}
         mine = and_(delivery.c.fence == fence, delivery.c.state.not_in(WRITTEN))
         if outcome.result == "accepted":  # somebody who woke up late knows that it went after all
             mine = or_(mine, delivery.c.state == "deferred")
-        query = update(delivery).where(delivery.c.id.in_(ids), mine).returning(delivery.c.id)
-        ours.update(db.scalars(query.values(row)))
+        change = update(delivery).where(delivery.c.id.in_(ids), mine).returning(delivery.c.id)
+        ours.update(db.scalars(change.values(row)))
     log = [
         {
             "delivery_id": claim.delivery,

@@ -74,7 +74,8 @@ class Evidence:
         for known in db.scalars(select(event.c.id).where(event.c.id.in_(unseen))).all():
             del unseen[known]
         arrived: list[str] = []
-        for each in unseen.values():
+        # in one order, as record() does, or two processes wait for each other
+        for each in sorted(unseen.values(), key=lambda told: told.delivery or ""):
             found = _letter(db, each)
             row = {"id": each.id, "kind": each.kind, "at": each.at, "reason": each.reason}
             row |= {"delivery_id": found.id if found else None, "taken_at": now}
