@@ -8,13 +8,13 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import insert, text
-from sqlalchemy.exc import StatementError
+from sqlalchemy import Executable, delete, insert, text, update
+from sqlalchemy.exc import DatabaseError, StatementError
 
 from scheduler.findings import NotDone, WrongInput
-from scheduler.ledger import facts
+from scheduler.ledger import facts, trail
 from scheduler.ledger.database import Database
-from scheduler.ledger.tables import HEAD, delivery, enrolment, metadata
+from scheduler.ledger.tables import HEAD, audit, delivery, enrolment, metadata
 
 
 @pytest.fixture
@@ -53,6 +53,21 @@ def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
         half_done()
     with database.read() as db:
         assert facts.get(db, "half") is None
+
+
+@pytest.mark.parametrize("statement", [delete(audit), update(audit).values(by="nobody")])
+def test_the_database_itself_lets_no_line_of_the_audit_be_changed(
+    database: Database, statement: Executable
+) -> None:
+    with database.write() as db:
+        trail.tell(db, "e1", "move", "the start", at=datetime.now(UTC), by="priya@example.org")
+
+    def tamper() -> None:
+        with database.engine.begin() as db:
+            db.execute(statement)
+
+    with pytest.raises(DatabaseError, match="the audit only grows"):
+        tamper()
 
 
 def test_a_newer_database_is_left_alone(database: Database, ledger: str) -> None:

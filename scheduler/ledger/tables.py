@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration; tests hold it against ledger/migrations."""
 
 
@@ -95,6 +95,8 @@ enrolment = Table(
     Column("applied", JSON, nullable=False),
     Column("next_due_at", Utc, index=True),
     Column("replaced_at", Utc),
+    Column("style", String(10)),
+    Column("call_asked_at", Utc),
 )
 
 delivery = Table(
@@ -170,7 +172,7 @@ audit = Table(
     Column("at", Utc, nullable=False),
     Column("by", Text, nullable=False),
     Column("action", String(20), nullable=False),
-    Column("enrolment_id", String(32), nullable=False, index=True),
+    Column("enrolment_id", String(32), index=True),
     Column("batch", String(32), index=True),
     Column("words", Text, nullable=False),
 )
@@ -200,6 +202,8 @@ staff = Table(
     Column("invite", String(64)),
     Column("invited_at", Utc),
     Column("ended_at", Utc),
+    Column("totp", Text),
+    Column("totp_used", Integer),
 )
 
 session = Table(
