@@ -3,7 +3,8 @@
 `subscribers.yaml:14: timezone "Europe/Lodnon" is not known; did you mean Europe/London?`
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -38,6 +39,15 @@ class WrongInput(Exception):
         self.findings = findings
 
 
+class Question(WrongInput):
+    """Something that only a person can say. `asks` are its fields, each with a likely answer."""
+
+    def __init__(self, *findings: Finding, asks: Mapping[str, str | None]) -> None:
+        """Carry what to say to whoever types, and the fields for whoever fills in a form."""
+        super().__init__(*findings)
+        self.asks = asks
+
+
 class NotDone(Exception):
     """The work could not be finished for a reason outside what was typed. Exit code 1."""
 
@@ -45,6 +55,21 @@ class NotDone(Exception):
 def wrong(place: Path | str, line: int | None, words: str, cure: str = "") -> WrongInput:
     """A WrongInput with a single finding; `place` is shown relative to where the user stands."""
     return WrongInput(Finding(shown(place), line, words, cure))
+
+
+@contextmanager
+def writing(place: Path, cure: str) -> Iterator[None]:
+    """Around whatever writes to a place that a person named.
+
+    Raises:
+        WrongInput: the system does not let us.
+
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or "cannot be written to").lower()
+        raise wrong(place, None, reason, cure) from None
 
 
 def shown(place: Path | str) -> str:

@@ -1,15 +1,19 @@
-"""What is made from PHYSIOPOST_SECRET: the stop links, and the marks of addresses.
+"""What is made from PHYSIOPOST_SECRET: the stop links, the marks of addresses, and sealed words.
 
-Both are keyed hashes (BLAKE2, RFC 7693), so that the database alone gives neither away. A stop link
-names an enrolment by its opaque id and proves itself; nothing about it is stored. A mark stands for
-an address that must not be written to; it outlives the address.
+Links and marks are keyed hashes (BLAKE2, RFC 7693), so that the database alone gives neither away.
+A stop link names an enrolment by its opaque id and proves itself; its proof is stored nowhere. A
+mark stands for an address that must not be written to; it outlives the address. Sealed words, the
+keys of second factors, must be read again, so they are encrypted (Fernet: AES and HMAC).
 
 Several secrets may be given, the newest first: it makes what is new, and all of them are believed.
 """
 
 import hmac
-from collections.abc import Sequence
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 LENGTH = 16  # octets of a hash
 PROOF = 2 * LENGTH  # characters at the end of a stop link
@@ -21,6 +25,7 @@ class Keys:
     def __init__(self, secrets: Sequence[str], url: str) -> None:
         """Take the secrets, newest first, and the public address that links begin with."""
         self._keys = [blake2b(each.encode()).digest() for each in secrets]
+        self._prints = [f"~{_hash(key, b'print', '')[:8]}" for key in self._keys]
         self.url = url
 
     def __repr__(self) -> str:
@@ -38,9 +43,38 @@ class Keys:
         known = [hmac.compare_digest(each.encode(), proof.encode()) for each in made]
         return enrolment if any(known) else None
 
-    def seal(self, purpose: str) -> str:
-        """A key of its own for another purpose, made from the newest secret."""
-        return _hash(self._keys[0], b"seal", purpose)
+    def unproven(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Merge values to be kept: the stop link's proof gives way to its secret's fingerprint."""
+        return {**values, "stop_url": values["stop_url"][:-PROOF] + self._prints[0]}
+
+    def proven(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Merge values as they went, from those that were kept; a lost secret leaves no link."""
+        url = values["stop_url"]
+        for key, fingerprint in zip(self._keys, self._prints, strict=True):
+            if url.endswith(fingerprint):
+                url = url.removesuffix(fingerprint)
+                return {**values, "stop_url": url + _hash(key, b"stop", url.rpartition("/")[2])}
+        return dict(values)
+
+    def seals(self, purpose: str) -> list[str]:
+        """Keys of their own for another purpose, newest first."""
+        return [_hash(key, b"seal", purpose) for key in self._keys]
+
+    def sealed(self, owner: str, words: str) -> str:
+        """Words that nobody reads without the secret; `owner` is whose they are."""
+        return self._box().encrypt(f"{owner} {words}".encode()).decode()
+
+    def opened(self, owner: str, sealed: str) -> str | None:
+        """What was sealed, or None if we never sealed it, or not for this owner."""
+        try:
+            whose, _, words = self._box().decrypt(sealed).decode().partition(" ")
+        except (InvalidToken, ValueError):  # ValueError: what is not even ASCII
+            return None
+        return words if whose == owner else None
+
+    def _box(self) -> MultiFernet:
+        keys = [blake2b(key=key, person=b"box", digest_size=32).digest() for key in self._keys]
+        return MultiFernet([Fernet(urlsafe_b64encode(key)) for key in keys])
 
     def marks(self, address: str) -> list[str]:
         """What an address is known by on the list of those not to be written to, newest first."""

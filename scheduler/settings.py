@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from scheduler.findings import WrongInput, wrong
@@ -18,10 +18,14 @@ from scheduler.findings import WrongInput, wrong
 Channel = Literal["folder", "smtp", "sendgrid"]
 CHANNELS: tuple[Channel, ...] = ("folder", "smtp", "sendgrid")
 OnUnknown = Literal["hold", "resend"]
+Option = TypeVar("Option", bound=str)
 ON_UNKNOWN: tuple[OnUnknown, ...] = ("hold", "resend")
 LAST_PORT = 65535
 SHORTEST_SECRET = 32  # characters
+LEAST_VARIED = 8  # of them differ
+EXAMPLE = re.compile("change.?(me|it|this)|example|password|your.?secret", re.IGNORECASE)
 MOST_LETTERS = 1000  # SendGrid's own limit for a request
+NO_SECRET = "letters in a folder reach nobody"  # noqa: S105 - stands for none
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -55,6 +59,7 @@ class Settings:
     sendgrid_host: str
     sendgrid_batch: int
     secrets: tuple[str, ...]
+    backup_keys: tuple[str, ...]
     webhook_key: str
     url: str
     host: str
@@ -64,6 +69,8 @@ class Settings:
     clinic: Path
     subscribers: Path
     ping: str
+    metrics: bool
+    json_log: bool
 
     def __repr__(self) -> str:
         """Never a key or a password."""
@@ -72,8 +79,13 @@ class Settings:
     @property
     def journal(self) -> Path:
         """The folder for what is noted while letters go out: beside the database's file, if any."""
+        return self.file.parent / "sending" if self.file else self.outbox / "sending"
+
+    @property
+    def file(self) -> Path | None:
+        """The database's file, if it is one."""
         kind, _, file = self.database.partition(":///")
-        return Path(file).parent / "sending" if kind == "sqlite" else self.outbox / "sending"
+        return Path(file) if kind == "sqlite" else None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -84,18 +96,15 @@ class Settings:
 
         """
         read = _Reader(environ)
-        channel = read.text("PHYSIOPOST_CHANNEL", "folder")
-        if channel not in CHANNELS:
-            raise _unusable("PHYSIOPOST_CHANNEL", channel, "set folder, smtp or sendgrid")
+        channel = read.choice("PHYSIOPOST_CHANNEL", *CHANNELS)
         smtp = read.secret("PHYSIOPOST_SMTP")
         if channel == "smtp" and not smtp:
             raise _missing("PHYSIOPOST_SMTP", "set smtp://user:password@host:587")
         key = read.secret("SENDGRID_API_KEY")
         if channel == "sendgrid" and not key:
             raise _missing("SENDGRID_API_KEY", "set the key that SendGrid gave you")
-        on_unknown = read.text("PHYSIOPOST_SMTP_ON_UNKNOWN", "hold")
-        if on_unknown not in ON_UNKNOWN:
-            raise _unusable("PHYSIOPOST_SMTP_ON_UNKNOWN", on_unknown, "set hold or resend")
+        url = _public_url(read.text("PHYSIOPOST_URL", "http://127.0.0.1:8000"), channel)
+        host = read.text("PHYSIOPOST_HOST", "127.0.0.1")
         return cls(
             database=_database(read.secret("PHYSIOPOST_DATABASE")),
             channel=channel,
@@ -103,22 +112,23 @@ class Settings:
             smtp=_mail_server(smtp) if smtp else None,
             smtp_connections=read.count("PHYSIOPOST_SMTP_CONNECTIONS", 4, 1, 50),
             smtp_per_minute=read.count("PHYSIOPOST_SMTP_PER_MINUTE", 0, 0, 100_000),
-            on_unknown=on_unknown,
+            on_unknown=read.choice("PHYSIOPOST_SMTP_ON_UNKNOWN", *ON_UNKNOWN),
             sendgrid_key=key,
             sendgrid_host=_host(read.text("PHYSIOPOST_SENDGRID_HOST", "https://api.sendgrid.com")),
-            sendgrid_batch=_batch(read.text("PHYSIOPOST_SENDGRID_BATCH", "100")),
-            secrets=_secrets(read.secret("PHYSIOPOST_SECRET"), channel),
+            sendgrid_batch=read.count("PHYSIOPOST_SENDGRID_BATCH", 100, 1, MOST_LETTERS),
+            secrets=_secrets(read, channel, url, host),
+            backup_keys=_long("PHYSIOPOST_BACKUP_KEY", read.secret("PHYSIOPOST_BACKUP_KEY")),
             webhook_key=read.secret("PHYSIOPOST_WEBHOOK_KEY"),
-            url=_public_url(read.text("PHYSIOPOST_URL", "http://127.0.0.1:8000"), channel),
-            host=read.text("PHYSIOPOST_HOST", "127.0.0.1"),
-            port=_port(read.text("PHYSIOPOST_PORT", "8000")),
-            course=_place(read.text("PHYSIOPOST_COURSE"), shipped("course")),
-            templates=_place(read.text("PHYSIOPOST_TEMPLATES"), shipped("templates")),
-            clinic=_place(read.text("PHYSIOPOST_CLINIC"), _beside("clinic.yaml", channel)),
-            subscribers=_place(
-                read.text("PHYSIOPOST_SUBSCRIBERS"), _beside("subscribers.yaml", channel)
-            ),
+            url=url,
+            host=host,
+            port=read.count("PHYSIOPOST_PORT", 8000, 0, LAST_PORT),
+            course=read.path("PHYSIOPOST_COURSE", shipped("course")),
+            templates=read.path("PHYSIOPOST_TEMPLATES", shipped("templates")),
+            clinic=read.path("PHYSIOPOST_CLINIC", _beside("clinic.yaml", channel)),
+            subscribers=read.path("PHYSIOPOST_SUBSCRIBERS", _beside("subscribers.yaml", channel)),
             ping=_ping(read.secret("PHYSIOPOST_PING")),
+            metrics=read.choice("PHYSIOPOST_METRICS", "off", "on") == "on",
+            json_log=read.choice("PHYSIOPOST_LOG", "text", "json") == "json",
         )
 
 
@@ -141,17 +151,26 @@ def _beside(name: str, channel: Channel) -> Path:
     return inside
 
 
-def _secrets(value: str, channel: Channel) -> tuple[str, ...]:
-    """The secrets, newest first. Into a folder nothing is secret, so there it may be left out."""
-    given = tuple(value.split())
-    if not given and channel == "folder":
-        return ("letters in a folder reach nobody",)
-    if given and min(map(len, given)) < SHORTEST_SECRET:
-        cure = f"each has {SHORTEST_SECRET} characters or more, and no space"
-        raise wrong("PHYSIOPOST_SECRET", None, "is too short", cure)
-    if not given:
+def _secrets(read: "_Reader", channel: Channel, url: str, host: str) -> tuple[str, ...]:
+    """The secrets, newest first; they may be left out where nothing leaves this machine."""
+    if given := _long("PHYSIOPOST_SECRET", read.secret("PHYSIOPOST_SECRET")):
+        return given
+    if channel != "folder" or not {host, _origin(url)[1]} <= LOOPBACK:
         cure = f"set {SHORTEST_SECRET} random characters or more (openssl rand -hex 32)"
         raise _missing("PHYSIOPOST_SECRET", cure)
+    return (NO_SECRET,)
+
+
+def _long(name: str, value: str) -> tuple[str, ...]:
+    """Secrets, newest first, each of them long enough and no word that others know."""
+    given = tuple(value.split())
+    for each in given:
+        if len(each) < SHORTEST_SECRET:
+            cure = f"each has {SHORTEST_SECRET} characters or more, and no space"
+            raise wrong(name, None, "is too short", cure)
+        if len(set(each)) < LEAST_VARIED or EXAMPLE.search(each):
+            cure = "let the machine choose one (openssl rand -hex 32)"
+            raise wrong(name, None, "is easy to guess", cure)
     return given
 
 
@@ -171,6 +190,17 @@ class _Reader:
     def text(self, name: str, default: str = "") -> str:
         return self.environ.get(name, "").strip() or default
 
+    def path(self, name: str, default: Path) -> Path:
+        return Path(self.text(name) or default)
+
+    def choice(self, name: str, *options: Option) -> Option:
+        """One of some words; the first if none is given."""
+        value = self.text(name, options[0])
+        for option in options:
+            if option == value:
+                return option
+        raise _unusable(name, value, f"set {', '.join(options[:-1])} or {options[-1]}")
+
     def secret(self, name: str) -> str:
         file = self.text(f"{name}_FILE")
         if not file:
@@ -185,10 +215,6 @@ class _Reader:
         if re.fullmatch("[0-9]{1,9}", value) and least <= int(value) <= most:
             return int(value)
         raise _unusable(name, value, f"set a number from {least} to {most}")
-
-
-def _place(value: str, default: Path) -> Path:
-    return Path(value) if value else default
 
 
 def _database(value: str) -> str:
@@ -250,19 +276,6 @@ def _origin(value: str) -> tuple[str, str]:
 
 def _without_login(value: str) -> str:
     return re.sub(r"//.*@", "//(not shown)@", value)
-
-
-def _port(value: str) -> int:
-    if value.isascii() and value.isdigit() and 0 <= int(value) <= LAST_PORT:
-        return int(value)
-    raise _unusable("PHYSIOPOST_PORT", value, "set a number, as in 8000")
-
-
-def _batch(value: str) -> int:
-    if re.fullmatch("[0-9]{1,4}", value) and 1 <= int(value) <= MOST_LETTERS:
-        return int(value)
-    cure = f"set how many letters go to SendGrid in a request, 1 to {MOST_LETTERS}"
-    raise _unusable("PHYSIOPOST_SENDGRID_BATCH", value, cure)
 
 
 def _unusable(name: str, value: str, cure: str) -> WrongInput:

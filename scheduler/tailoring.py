@@ -20,13 +20,13 @@ from scheduler.keys import Keys
 from scheduler.ledger import changes, people
 from scheduler.ledger.changes import Change, shown
 from scheduler.ledger.database import Database
-from scheduler.ledger.people import Person, new_id
+from scheduler.ledger.people import Person, Style, new_id
 from scheduler.ledger.planner import Planner
 from scheduler.ledger.suppressions import lift, suppress
 from scheduler.material.lessons import Course
 from scheduler.plan.enrolment import Hold
 from scheduler.roster.entries import LONGEST_NOTE, PACES
-from scheduler.roster.merge import Moved, moved
+from scheduler.roster.proposal import Proposal, proposed
 
 Ending = Literal["discharged", "died", "stopped", "finished"]
 ENDINGS: tuple[Ending, ...] = get_args(Ending)
@@ -120,6 +120,17 @@ def note(person: Person, words: str | None) -> Change:
     return _change("note", person, replace(person, note=words or None))
 
 
+def style(person: Person, kind: Style | None) -> Change:
+    """Letters as text alone or in large print from now on, or with None as usual."""
+    _active(person)
+    return _change("style", person, replace(person, style=kind))
+
+
+def call(person: Person, asked_at: datetime | None) -> Change:
+    """Note that somebody asked for a call, or with None that they were called or need none."""
+    return _change("call", person, replace(person, call_asked_at=asked_at))
+
+
 def end(person: Person, ending: Ending) -> Change:
     """End the course: nothing more is sent (P11)."""
     _active(person)
@@ -149,12 +160,13 @@ def reenrol(person: Person, appointment: date, consent: date, now: datetime) -> 
         owed=(),
         anchor=None,
         note=None,
+        call_asked_at=None,
         status="active",
     )
     return Change("reenrol", person, after)
 
 
-def propose(database: Database, planner: Planner, who: str, verb: Verb, now: datetime) -> Moved:
+def propose(database: Database, planner: Planner, who: str, verb: Verb, now: datetime) -> Proposal:
     """What a verb would do to somebody, with the letters before and after.
 
     Raises:
@@ -162,10 +174,10 @@ def propose(database: Database, planner: Planner, who: str, verb: Verb, now: dat
 
     """
     with database.read() as db:
-        return moved(db, [verb(_somebody(people.find(db, who), who))], planner, now)[0]
+        return proposed(db, [verb(_somebody(people.find(db, who), who))], planner, now)[0]
 
 
-def undo(database: Database, planner: Planner, who: str, now: datetime) -> Moved:
+def undo(database: Database, planner: Planner, who: str, now: datetime) -> Proposal:
     """What would take back the newest change of somebody, with the letters before and after.
 
     Raises:
@@ -175,11 +187,11 @@ def undo(database: Database, planner: Planner, who: str, now: datetime) -> Moved
     with database.read() as db:
         person = _somebody(people.find(db, who), who)
         if change := changes.last(db, person):
-            return moved(db, [change], planner, now)[0]
+            return proposed(db, [change], planner, now)[0]
     raise wrong("undo", None, f"nothing was changed about {who} that can be taken back", "")
 
 
-def undo_batch(database: Database, planner: Planner, batch: str, now: datetime) -> list[Moved]:
+def undo_batch(database: Database, planner: Planner, batch: str, now: datetime) -> list[Proposal]:
     """What would take back everything of one import.
 
     Raises:
@@ -189,14 +201,14 @@ def undo_batch(database: Database, planner: Planner, batch: str, now: datetime) 
     """
     with database.read() as db:
         if todo := changes.of_batch(db, batch):
-            return moved(db, todo, planner, now)
+            return proposed(db, todo, planner, now)
     raise wrong("undo", None, f'no import "{batch}" can be taken back', "see physiopost audit")
 
 
 def commit(
     database: Database,
     planner: Planner,
-    proposed: list[Moved],
+    todo: list[Proposal],
     now: datetime,
     by: str,
     *,
@@ -212,13 +224,13 @@ def commit(
 
     """
     with database.write() as db:
-        for each in proposed:
+        for each in todo:
             before = each.change.before
             if before and people.find(db, before.id) != before:
                 raise NotDone(f"{before.id} was changed meanwhile, so nothing was done; look again")
-        changes.write(db, planner, [each.change for each in proposed], now, by)
+        changes.write(db, planner, [each.change for each in todo], now, by)
         if keys:
-            for each in proposed:
+            for each in todo:
                 _mark(db, keys, each.change, now, by)
 
 

@@ -19,23 +19,24 @@ log = logging.getLogger(__name__)
 TICK = 60  # seconds
 
 
-def work(run_round: Callable[[], str], every: float = TICK) -> None:
+def work(run_round: Callable[[Callable[[], bool]], str], every: float = TICK) -> None:
     """Call `run_round` at once and then every so many seconds, until SIGTERM or SIGINT.
 
-    A round that is under way when the signal comes is finished first. `run_round` gives a line for
-    the log; a round that fails is logged in words and tried again at the next tick.
+    `run_round` may ask whether the signal has come: then it ends with the batch under way, and
+    leaves nothing claimed. It gives a line for the log; one that fails is logged in words and tried
+    again at the next tick.
     """
+    stop = Event()
 
     def tick() -> None:
         try:
-            if line := run_round():
+            if line := run_round(stop.is_set):
                 log.info("%s", line)
         except (NotDone, WrongInput) as error:
             log.error("%s", error)  # noqa: TRY400 - a reason for people, not a traceback
         except Exception as error:  # noqa: BLE001 - the next tick tries again
             log.error("the round stopped: %s", type(error).__name__)  # noqa: TRY400 - a traceback may hold names
 
-    stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     ticker = BackgroundScheduler(timezone="UTC")

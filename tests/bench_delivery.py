@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,8 @@ from smtp_sink import sink
 from scheduler.cli import main as physiopost
 from scheduler.delivery.channels.sendgrid import SendGrid
 from scheduler.delivery.channels.smtp import Smtp
-from scheduler.delivery.round import Round, merge_values
+from scheduler.delivery.merge import merge_values
+from scheduler.delivery.round import Round
 from scheduler.keys import Keys
 from scheduler.ledger import people
 from scheduler.ledger.database import Database
@@ -49,6 +50,7 @@ ROOT = Path(__file__).parent.parent
 NOW = datetime(2026, 11, 24, 9, 31, tzinfo=UTC)  # a minute after the first letters are due
 KEY = "SG.standin"
 MANY, CHUNK = 100_000, 10_000
+FAR = 0.05  # seconds; from a clinic to SendGrid and back, TLS and its own work included, is no less
 
 Way = Literal["sendgrid", "smtp"]
 Row = tuple[str, str, str]
@@ -173,10 +175,10 @@ def one_by_one(at: str, number: int) -> Done:
     return watch.done(number)
 
 
-def idle(url: str) -> Done:
+def idle(url: str, at: str) -> Done:
     """Rounds in which nothing is due."""
     service = Service(url)
-    with SendGrid(KEY, "http://127.0.0.1:9", 1000) as opened:
+    with SendGrid(KEY, at, 1000) as opened:
         before = NOW - timedelta(hours=3)
         service.round.run(opened, lambda: before)
         watch = Watch()
@@ -255,6 +257,7 @@ class Bench:
     def rows(self) -> dict[str, Callable[[], Iterator[Row]]]:
         return {
             "sendgrid": self.sendgrid,
+            "far": self.far,
             "postgresql": self.postgresql,
             "smtp": self.smtp,
             "idle": self.idle,
@@ -275,9 +278,9 @@ class Bench:
             self.apart(enrolled, url, number, due)
             yield url
 
-    def drain(self, url: str, batch: int, workers: int = 1) -> Done:
+    def drain(self, url: str, batch: int, workers: int = 1, far: float = 0) -> Done:
         """By SendGrid, from when the first worker begins until the last is done."""
-        with standin() as at, self.spawn.Pool(workers) as pool:
+        with standin(far) as at, self.spawn.Pool(workers) as pool:
             each = pool.starmap(drained, [(url, "sendgrid", at, batch)] * workers, chunksize=1)
         return Done(
             sum(one.number for one in each),
@@ -288,18 +291,27 @@ class Bench:
         )
 
     def sendgrid(self) -> Iterator[Row]:
-        with standin() as at:
-            alone = self.apart(one_by_one, at, 2000)
-        yield (
-            "SendGrid: the package, one call a letter",
-            f"{alone.rate:,.0f} a second",
-            f"1 x; {alone.each}",
+        yield from self.compared("", 0, 2000, ((1, 2000), (100, MANY // 2), (1000, MANY)))
+
+    def far(self) -> Iterator[Row]:
+        """SendGrid is not on this machine: an answer takes a while, whatever it answers."""
+        yield from self.compared(
+            f" {1000 * FAR:.0f} ms away", FAR, 200, ((100, 10_000), (1000, MANY // 5))
         )
-        for batch, number in ((1, 2000), (100, MANY // 2), (1000, MANY)):
+
+    def compared(
+        self, where: str, far: float, calls: int, rounds: Sequence[tuple[int, int]]
+    ) -> Iterator[Row]:
+        with standin(far) as at:
+            alone = self.apart(one_by_one, at, calls)
+        what = f"SendGrid{where}: the package, one call a letter"
+        yield what, f"{alone.rate:,.0f} a second", f"1 x; {alone.each}"
+        for batch, number in rounds:
             with self.sqlite(number) as url:
-                sent = self.drain(url, batch)
+                sent = self.drain(url, batch, far=far)
             told = f"{sent.rate / alone.rate:.1f} x; {sent.each}; {sent.memory:.0f} MB"
-            yield f"SendGrid: a round, {batch} in a request", f"{sent.rate:,.0f} a second", told
+            what = f"SendGrid{where}: a round, {batch} in a request"
+            yield what, f"{sent.rate:,.0f} a second", told
 
     def postgresql(self) -> Iterator[Row]:
         programs = postgres.programs()
@@ -329,8 +341,8 @@ class Bench:
 
     def idle(self) -> Iterator[Row]:
         for number in self.sizes:
-            with self.sqlite(number, 0) as url:
-                rounds = self.apart(idle, url)
+            with self.sqlite(number, 0) as url, standin() as at:
+                rounds = self.apart(idle, url, at)
             what = f"a round with nothing due, enrolled: {number:,}"
             yield what, f"{1000 / rounds.rate:.1f} ms", rounds.each
 
@@ -356,9 +368,10 @@ class Bench:
 
 
 @contextmanager
-def standin() -> Iterator[str]:
-    """The stand-in, in a process of its own."""
-    command = [sys.executable, str(ROOT / "tests" / "sendgrid_standin.py"), "--light"]
+def standin(far: float = 0) -> Iterator[str]:
+    """The stand-in, in a process of its own, so many seconds away."""
+    script = str(ROOT / "tests" / "sendgrid_standin.py")
+    command = [sys.executable, script, "--light", "--far", str(far)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:

@@ -24,20 +24,21 @@ from urllib.request import urlopen
 import sendgrid_standin
 from reaper import NEVER, dies_at, steps_of
 from sendgrid_standin import StandIn, Trouble
+from sqlalchemy import Connection
 
 from scheduler.delivery.behind import behind
 from scheduler.delivery.channels.sendgrid import SendGrid
 from scheduler.delivery.channels.sendgrid_logs import Doubt, LookUp, Suppression
 from scheduler.delivery.events import parse
-from scheduler.delivery.round import Report, Round
+from scheduler.delivery.round import Outcomes, Report, Round
 from scheduler.keys import Keys
 from scheduler.ledger import deliveries, doubts, people
+from scheduler.ledger.claims import Outcome
 from scheduler.ledger.database import Database
-from scheduler.ledger.deliveries import Claim, Outcome
 from scheduler.ledger.evidence import Evidence
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
-from scheduler.ledger.tables import metadata
+from scheduler.ledger.tables import audit, metadata
 from scheduler.letters.editions import Press
 
 KEY = "SG.test-key"
@@ -124,19 +125,14 @@ class Deaf(SendGrid):
 class RetryAtOnce(Round):
     """What must not be built: a letter in doubt is sent again."""
 
-    def _record(
-        self,
-        outcomes: Sequence[tuple[Claim, Outcome]],
-        now: datetime,
-        report: Report,
-        *,
-        pause: bool = True,
+    def _write_down(
+        self, db: Connection, outcomes: Outcomes, now: datetime, report: Report
     ) -> None:
         eager = [
             (claim, Outcome("deferred", each.reason) if each.result == "unknown" else each)
             for claim, each in outcomes
         ]
-        super()._record(eager, now, report, pause=pause)
+        super()._write_down(db, eager, now, report)
 
 
 @dataclass
@@ -179,7 +175,8 @@ class Stage:
         self.now = DUE
         with self.service() as rounds, rounds.database.write() as db:
             for table in reversed(metadata.sorted_tables):
-                db.execute(table.delete())
+                if table is not audit:  # it only grows
+                    db.execute(table.delete())
             people.add(db, self.crowd)
         sendgrid, fault = self.sendgrid, FAULTS[case.fault]
         sendgrid.letters.clear()

@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import sleep
 from typing import Any, Literal, Self, TextIO
 from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import Request, urlopen
@@ -75,7 +76,10 @@ CHAOS = (
 
 @dataclass
 class StandIn:
-    """`refuses` says of an address whether SendGrid takes it. `lag` is the logs', in seconds."""
+    """`refuses` says of an address whether SendGrid takes it. `lag` is the logs', in seconds.
+
+    `far` is how many seconds an answer takes over the network.
+    """
 
     key: str
     tls: ssl.SSLContext | None = None
@@ -83,6 +87,7 @@ class StandIn:
     light: bool = False
     refuses: Callable[[str], bool] = lambda _: False
     lag: float = 0
+    far: float = 0
     idle: float = 5
     record: TextIO | None = None
     letters: list[Letter] = field(default_factory=list)
@@ -95,6 +100,7 @@ class StandIn:
     suppressed: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
+    scopes: tuple[str, ...] = ("mail.send", "messages.read", "suppression.read")
     told: int = 0
 
     def __post_init__(self) -> None:
@@ -328,6 +334,7 @@ class _Handler(BaseHTTPRequestHandler):
         standin = self.server.standin
         trouble = standin.trouble()
         octets = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        sleep(standin.far)
         if trouble:
             if trouble.taken:
                 standin.take(json.loads(octets))
@@ -356,7 +363,11 @@ class _Handler(BaseHTTPRequestHandler):
             rows = [row for row in rows if row["created"] >= asked.get("start_time", 0)]
             first, limit = asked.get("offset", 0), min(asked.get("limit", 500), 500)
             return self._answer(200, told=rows[first : first + limit])
-        return self._answer(405, ("method not allowed", None))
+        if parts.path == "/v3/scopes":
+            self._answer(200, told={"scopes": list(standin.scopes)})
+        else:
+            self._answer(405, ("method not allowed", None))
+        return None
 
     def _known(self) -> bool:
         """Whether the key is right; if it is not, the request has its answer."""
@@ -440,6 +451,7 @@ def main() -> None:
     read.add_argument("--odds", type=float, default=0, help="of trouble, for each request")
     read.add_argument("--seed", type=int, default=0)
     read.add_argument("--lag", type=float, default=0, help="seconds until the logs show a letter")
+    read.add_argument("--far", type=float, default=0, help="seconds that an answer takes")
     read.add_argument("--webhook", help="where to post events, every second; its key is printed")
     given = read.parse_args()
     bad = given.bad_every
@@ -448,6 +460,7 @@ def main() -> None:
         port=given.port,
         light=given.light,
         lag=given.lag,
+        far=given.far,
         record=given.record,
         refuses=lambda address: bool(bad) and zlib.crc32(address.encode()) % bad == 0,
         idle=60,

@@ -26,7 +26,7 @@ from scheduler.delivery.channels.folder import Folder
 from scheduler.delivery.channels.sendgrid import SendGrid
 from scheduler.delivery.channels.smtp import Smtp
 from scheduler.delivery.round import Report, Round
-from scheduler.ledger import deliveries, people
+from scheduler.ledger import claims, people
 from scheduler.ledger.database import Database
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
@@ -276,6 +276,6 @@ def fails_to_record(service: Service, channel: Channel) -> None:
         raise OSError("the disk is full")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deliveries, "record", fails)
+        patch.setattr(claims, "record", fails)
         with pytest.raises(OSError, match="full"):
             service.run(channel, at(0))

@@ -7,12 +7,14 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from conftest import Clinic
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scheduler.findings import WrongInput
 from scheduler.material import Material
-from scheduler.roster.export import Choices, Export, read_export, signature_of, write_wrong_rows
+from scheduler.roster.export import Choices, Export, read_export, signature_of, wrong_rows
+from scheduler.roster.table import Sheet, write_file
 
 TODAY = date(2026, 11, 23)
 AGREED = Choices(consent=TODAY)
@@ -33,8 +35,8 @@ def read(material: Material, root: Path) -> Read:
     """Read files of tests/data by their names, or others by their paths."""
 
     def read(*names: str | Path, choices: Choices = AGREED) -> Export:
-        paths = [root / "tests" / "data" / name for name in names]
-        return read_export(paths, material.course, TODAY, choices)
+        sheets = [Sheet(root / "tests" / "data" / name) for name in names]
+        return read_export(sheets, material.course, TODAY, choices)
 
     return read
 
@@ -267,7 +269,7 @@ def test_wrong_rows_are_written_so_that_no_spreadsheet_runs_them_and_can_be_read
 ) -> None:
     export = table(HEADER, '=cmd(),@x,+1,"\t=2"', "kim,kim,-Kim,2026-11-16")
     again = tmp_path / "wrong.csv"
-    write_wrong_rows(export, again)
+    write_file(again, wrong_rows(export))
     text = again.read_text(encoding="utf-8-sig")
     assert text.splitlines()[0] == f"reason,{HEADER}"
     assert "write it as name@host,kim,kim,'-Kim,2026-11-16" in text
@@ -275,7 +277,7 @@ def test_wrong_rows_are_written_so_that_no_spreadsheet_runs_them_and_can_be_read
     assert again.stat().st_mode & 0o077 == 0
     again.write_text(text.replace("kim,kim,", "kim,kim@example.org,"), encoding="utf-8")
     assert people(read(again)) == [("kim", "kim@example.org", "-Kim", "2026-11-16")]
-    assert signature_of([again]) == export.signature
+    assert signature_of([Sheet(again)]) == export.signature
 
 
 def test_a_source_without_a_flag_for_first_visits_moves_no_first_appointment(read: Read) -> None:
@@ -321,3 +323,32 @@ def test_any_bytes_are_people_or_a_clean_refusal(
         told = tuple(row.finding for row in export.wrong)
         assert len(export.entries) == len(export.lines)
     assert all(finding.words and finding.cure for finding in told)
+
+
+def test_what_staff_changed_is_set_aside_from_an_export_and_the_others_are_enrolled(
+    clinic: Clinic,
+) -> None:
+    now = ("--now", "2026-11-23T15:00Z")
+    file = f"{HEADER},consent\n{AMY},2026-11-16\n"
+    clinic.write("people.csv", file)
+    assert clinic.physiopost("enrol", "people.csv", *now).code == 0
+    moved = clinic.physiopost("move", "amy-1", "--appointment", "2026-11-20", "--yes", *now)
+    assert moved.code == 0
+    kim = "kim,kim@example.org,Kim Sample,2026-11-17,2026-11-17\n"
+    clinic.write("people.csv", file.replace("Okafor,2026-11-16", "Okafor,2026-11-18") + kim)
+    said = clinic.physiopost("enrol", "people.csv", *now)
+    assert said.code == 1
+    assert "people.csv:2: first_appointment was changed to 2026-11-20" in said.err
+    assert "1 new, 0 changed" in said.out
+    assert "kim" in clinic.physiopost("roster", *now).out
+
+
+def test_a_column_that_is_named_as_nothing_is_forgotten(clinic: Clinic) -> None:
+    now = ("--now", "2026-11-23T15:00Z")
+    clinic.write("people.csv", f"{HEADER},Agreed\n{AMY},2026-11-16\n")
+    named = clinic.physiopost("enrol", "people.csv", "--column", "consent=Agreed", *now)
+    assert named.code == 0
+    assert clinic.physiopost("enrol", "people.csv", *now).code == 0
+    said = clinic.physiopost("enrol", "people.csv", "--column", "consent=", *now)
+    assert said.code == 2
+    assert "does not say who agreed" in said.err

@@ -19,6 +19,7 @@ GUIDES = sorted(ROOT.glob("docs/guide-*.md"))
 SERVE = {"preview", "run"}  # until they are stopped
 MONDAY = "2026-11-23T15:00Z"
 PEOPLE = "Ref,Full name,E-mail,First appointment\nP1,Jo Example,jo@example.org,03/11/2026\n"
+BLANKS = {"@…": "@example.org", "ration …": "ration PH123456", "…": "Rosa Example"}
 SETTINGS = re.compile(r'"((?:PHYSIOPOST|SENDGRID)_[A-Z_]+)"')
 
 
@@ -141,6 +142,50 @@ def options(words: list[str]) -> set[str]:
         command = command.commands[words[1]]
     listed = [[*each.opts, *each.secondary_opts] for each in command.get_params(context)]
     return {option for names in listed for option in names}
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
+def test_a_command_that_a_document_tells_people_to_type_is_understood_whole(page: Path) -> None:
+    for line in typed(page.read_text()):
+        name, *words = shlex.split(line, comments=True)
+        command = cli.get_command(click.Context(cli), name)
+        assert command, name
+        command.make_context(name, words)
+
+
+def test_what_the_readme_tells_people_to_type_works(clinic: Clinic, readme: str) -> None:
+    block = readme.partition("## Use it for your clinic")[2].partition("\n## ")[0]
+    lines = [line for line in typed(block) if line.split()[0] not in SERVE]
+    assert len(lines) > 4
+    for line in lines:
+        for blank, filled in BLANKS.items():
+            line = line.replace(blank, filled)  # noqa: PLW2901 - as a reader would
+        words = shlex.split(line, comments=True)
+        known = options(words)
+        yes = ["--yes"] if "--yes" in known else []
+        then = ["--now", MONDAY] if "--now" in known else []
+        said = clinic.physiopost(*words, *yes, *then)
+        assert said.code == 0, f"{line}\n{said.out}{said.err}"
+
+
+def test_every_option_of_every_command_says_what_it_does() -> None:
+    context = click.Context(cli)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        inner = list(command.commands.values()) if isinstance(command, click.Group) else []
+        for each in filter(None, (command, *inner)):
+            given = [one for one in each.get_params(context) if isinstance(one, click.Option)]
+            assert [one.name for one in given if not one.help] == [], name
+
+
+def test_what_a_document_makes_is_a_target_and_make_help_tells_of_it(root: Path) -> None:
+    makefile = (root / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) - {"help"}
+    named = {
+        name for page in DOCUMENTS for name in re.findall(r"`make ([a-z-]+)", page.read_text())
+    }
+    assert named - targets == set()
+    assert targets - set(re.findall(r"echo 'make ([a-z-]+) ", makefile)) == set()
 
 
 def test_a_setting_that_the_readme_names_is_read(root: Path, readme: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 from conftest import Clinic
 from markdown_it import MarkdownIt
 
+from scheduler.checks.dossier import Place, quotes_in
 from scheduler.checks.prose import texts
-from scheduler.cli.evidence import Place, quotes_in
 from scheduler.material import Material
 
 HOSTILE = (

@@ -10,7 +10,7 @@ from test_round import KEYS, WELCOME, Service, Told
 from scheduler.delivery.behind import behind
 from scheduler.delivery.channels import Outcome
 from scheduler.delivery.channels.sendgrid_logs import Doubt, Found, LookUp, Suppression, Unavailable
-from scheduler.ledger import deliveries, doubts, people
+from scheduler.ledger import claims, deliveries, doubts, people
 from scheduler.ledger.evidence import Event, Evidence
 from scheduler.ledger.suppressions import among
 from scheduler.letters.editions import Press
@@ -69,7 +69,7 @@ def in_doubt(service: Service, channel: Told) -> str:
     return next(claim.delivery for claim in unknown(service))
 
 
-def unknown(service: Service) -> list[deliveries.Claim]:
+def unknown(service: Service) -> list[claims.Claim]:
     with service.database.read() as db:
         return doubts.unknown(db)
 
@@ -175,11 +175,11 @@ def test_a_letter_that_was_thought_not_to_have_gone_is_known_by_its_event_and_go
 def test_a_sender_that_wakes_up_late_and_was_answered_is_believed(service: Service) -> None:
     channel = Seen()
     in_doubt(service, channel)
-    claims = unknown(service)
+    unsure = unknown(service)
     with service.database.write() as db:
-        deliveries.record(db, [(each, Outcome("deferred")) for each in claims], WELCOME + HOUR)
-        late = [(each, Outcome("accepted")) for each in claims]
-        assert deliveries.record(db, late, WELCOME + 2 * HOUR) == late
+        claims.record(db, [(each, Outcome("deferred")) for each in unsure], WELCOME + HOUR)
+        late = [(each, Outcome("accepted")) for each in unsure]
+        assert claims.record(db, late, WELCOME + 2 * HOUR) == late
     assert service.states("amy")[0] == "sent"
 
 

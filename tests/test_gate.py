@@ -16,26 +16,27 @@ from conftest import signed
 from flask import Flask, flash, request
 from flask.testing import FlaskClient
 from sendgrid_standin import StandIn
-from sqlalchemy import select
+from sqlalchemy import select, true
 from werkzeug.test import TestResponse
 
 from scheduler.delivery.channels.folder import Folder
 from scheduler.delivery.round import Round
 from scheduler.findings import NotDone
 from scheduler.keys import Keys
-from scheduler.ledger import people, staff
+from scheduler.ledger import deliveries, people, staff, trail
 from scheduler.ledger.database import Database
 from scheduler.ledger.planner import Planner
 from scheduler.ledger.staff import ROLES, Member, Role
-from scheduler.ledger.tables import metadata
+from scheduler.ledger.tables import audit, metadata
 from scheduler.letters.editions import Press
 from scheduler.material import Material
 from scheduler.roster.entries import read_roster
 from scheduler.roster.merge import apply, merge
 from scheduler.settings import Settings
 from scheduler.web.app import create
-from scheduler.web.gate import COOKIE, HASHER, Office, allowed
+from scheduler.web.gate import COOKIE, Office, allowed
 from scheduler.web.pages import LARGEST
+from scheduler.web.passwords import HASHER
 from scheduler.web.server import served
 from scheduler.web.verbs import VERBS
 
@@ -47,33 +48,74 @@ MATRIX: dict[str, tuple[Role, ...] | str] = {
     "GET /brand.css": PUBLIC,
     "GET /stop/<token>": PUBLIC,
     "POST /stop/<token>": PUBLIC,
+    "GET /letters/<token>": PUBLIC,
+    "GET /letters/<token>/<wish>": PUBLIC,
+    "POST /letters/<token>/<wish>": PUBLIC,
+    "GET /letters/<token>/again/<delivery>": PUBLIC,
+    "GET /letters/<token>/again/<delivery>/letter.html": PUBLIC,
     "POST /events/sendgrid": PUBLIC,
     "GET /sign-in": PUBLIC,
     "POST /sign-in": PUBLIC,
+    "POST /sign-in/code": PUBLIC,
     "POST /sign-out": PUBLIC,
     "GET /welcome/<token>": PUBLIC,
     "POST /welcome/<token>": PUBLIC,
+    "GET /healthz": PUBLIC,
+    "GET /readyz": PUBLIC,
+    "GET /metrics": PUBLIC,
     "GET /": ROLES,
+    "GET /account": ROLES,
+    "POST /account/password": ROLES,
+    "POST /account/sign-out": ROLES,
+    "GET /account/second-factor": ROLES,
+    "POST /account/second-factor": ROLES,
+    "POST /account/second-factor/off": ROLES,
+    "GET /health": ROLES,
+    "POST /health": ROLES,
+    "POST /health/test-letter": ("admin", "technician"),
+    "GET /staff": ("admin",),
+    "POST /staff/invite": ("admin",),
+    "POST /staff/second-factor": ("admin",),
+    "POST /staff/<member>/<deed>": ("admin",),
+    "GET /audit": ("admin",),
+    "POST /audit": ("admin",),
+    "POST /audit/audit.csv": ("admin",),
     "GET /people": CLINICAL,
     "POST /people": CLINICAL,
     "GET /people/new": CLINICAL,
     "POST /people/new": CLINICAL,
+    "GET /mine": CLINICAL,
+    "GET /people/import": CLINICAL,
+    "POST /people/import": CLINICAL,
+    "GET /people/import/<name>": CLINICAL,
+    "POST /people/import/<name>": CLINICAL,
+    "GET /course": ROLES,
+    "GET /course/evidence": ROLES,
+    "GET /course/<what>": ROLES,
+    "GET /course/<what>/letter.html": ROLES,
+    "GET /course/<what>/sign": ("physiotherapist",),
+    "POST /course/<what>/sign": ("physiotherapist",),
+    "GET /post": ROLES,
     "GET /people/<enrolment>": CLINICAL,
     "GET /people/<enrolment>/<verb>": CLINICAL,
     "POST /people/<enrolment>/<verb>": CLINICAL,
     "POST /people/<enrolment>/settle/<lesson>": CLINICAL,
+    "POST /people/<enrolment>/called": CLINICAL,
+    "GET /people/<enrolment>/received": CLINICAL,
     "GET /people/<enrolment>/received/<lesson>": CLINICAL,
     "GET /people/<enrolment>/received/<lesson>/letter.html": CLINICAL,
     "GET /people/<enrolment>/received/<lesson>/letter.eml": CLINICAL,
 }
 """Who may open which page. A route that is missing here fails, as does a row without a route."""
 
-WITHOUT_TOKEN = {"POST /stop/<token>", "POST /events/sendgrid"}
-"""What mail programs and SendGrid send: no form of ours, so no seal against other sites."""
+WITHOUT_TOKEN = {"POST /stop/<token>", "POST /letters/<token>/<wish>", "POST /events/sendgrid"}
+"""What mail programs and SendGrid send: no form of ours, so no seal against other sites. A patient
+has no cookie that another site could ride on; the address itself is the secret."""
 
 NAME = re.compile(r"<[^>]*:")  # of a parameter, what comes before its name
 WEBHOOK_KEY = StandIn("").webhook_key
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+IMPORT = "import-20261123-c471"
 WORDS = "correct horse battery staple"
 CANARY = ("Canaria Testwell", "canaria.testwell@example.org")
 HOSTILE = "<script>alert(7)</script>{{7*7}}"
@@ -120,13 +162,18 @@ class House:
             return next(each for each in staff.everyone(db) if each.role == role)
 
     def rows(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Everything that the database holds, but not when a session was seen last."""
+        """Everything that the database holds, but not when a session was seen last.
+
+        Nor who looked at a patient: that line of the audit is the one row that a look may write.
+        """
         with self.office.database.read() as db:
             return {
                 table.name: [
                     tuple(row)
                     for row in db.execute(
-                        select(*[each for each in table.c if each.name != "seen_at"])
+                        select(*[each for each in table.c if each.name != "seen_at"]).where(
+                            audit.c.action != trail.READ if table is audit else true()
+                        )
                     )
                 ]
                 for table in metadata.sorted_tables
@@ -165,14 +212,18 @@ def field(page: str, name: str) -> str:
 
 @pytest.fixture(scope="module")
 def seed(tmp_path_factory: pytest.TempPathFactory, material: Material) -> Path:
+    return plant(tmp_path_factory.mktemp("seed"), material)
+
+
+def plant(folder: Path, material: Material) -> Path:
     """A database with two patients, a letter to each, and somebody of each role."""
-    folder = tmp_path_factory.mktemp("seed")
     office = open_office(folder, material, lambda: NOON)
     (folder / "people.yaml").write_text(ROSTER)
     roster = read_roster(folder / "people.yaml", material.course, NOON.date())
     hashed, before = HASHER.hash(WORDS), NOON - timedelta(days=1)
     with office.database.write() as db:
-        apply(db, merge(db, roster, office.keys, before), office.planner, before)
+        merged = merge(db, roster, office.keys, before)
+        apply(db, merged, office.planner, before, batch=IMPORT)
         for role in ROLES:
             token = staff.invite(db, f"{role}@example.org", f"{role} Example", role, NOON)
             staff.set_password(db, found(staff.invited(db, token, NOON)), hashed)
@@ -213,6 +264,28 @@ def house(seed: Path, tmp_path: Path, material: Material) -> Iterator[House]:
             app.add_url_rule(path, endpoint=name, view_func=allowed(*ROLES)(lambda: "soon"))
     yield House(office, clock, app)
     office.database.close()
+
+
+def test_after_a_change_of_secret_nobody_is_signed_out_and_an_open_form_can_still_be_sent(
+    house: House, tmp_path: Path, material: Material
+) -> None:
+    browser = house.browser("admin")
+    form = {"csrf_token": browser.token(), "words": "p1"}
+    old = house.office.settings.secrets[0]
+    for secrets, answer in ((f"{old[::-1]} {old}", 200), (old[::-1], 400)):
+        anew = open_office(tmp_path / "house", material, house.clock, PHYSIOPOST_SECRET=secrets)
+        app = create(anew)
+        app.add_url_rule(
+            "/form", view_func=allowed(*ROLES)(lambda: request.form["words"]), methods=["POST"]
+        )
+        client = app.test_client()
+        for name in (COOKIE, "__Host-form"):
+            kept = browser.client.get_cookie(name)
+            assert kept
+            client.set_cookie(name, kept.value)
+        assert client.post("/form", data=form, base_url="https://localhost").status_code == answer
+        assert client.get("/account", base_url="https://localhost").status_code == 200
+        anew.database.close()
 
 
 @pytest.fixture
@@ -262,6 +335,7 @@ def path_of(house: House, route: str, who: str = "p1", verb: str = "hold") -> st
     """A path of a route that leads somewhere."""
     with house.office.database.read() as db:
         person = found(people.find(db, who))
+        delivery = deliveries.of_person(db, who)[0]["id"]
     token = house.office.keys.stop_url(person.enrolment_id).rpartition("/")[2]
     if "/welcome/" in route:
         with house.office.database.write() as db:
@@ -270,15 +344,25 @@ def path_of(house: House, route: str, who: str = "p1", verb: str = "hold") -> st
         "token": token,
         "enrolment": person.enrolment_id,
         "verb": verb,
+        "wish": "pause",
+        "delivery": delivery,
         "lesson": house.office.planner.material.course.lessons[0].slug,
+        "name": IMPORT,
+        "what": house.office.planner.material.course.lessons[0].slug,
         "filename": "page.css",
+        "member": house.member("technician").id,
+        "deed": "out",
     }
     return re.sub(r"<(\w+)>", lambda each: values[each[1]], route.partition(" ")[2])
 
 
 def every_page(house: House, who: str) -> list[str]:
     """A path of each page that can be looked at, and of the form for each verb."""
-    verbs = [path_of(house, route, who, verb) for route in gets() for verb in VERBS]
+    verbs = [
+        path_of(house, route, who, verb)
+        for route in gets()
+        for verb in (VERBS if "<verb>" in route else ["hold"])
+    ]
     return list(dict.fromkeys(each for each in verbs if "/welcome/" not in each))
 
 
@@ -306,7 +390,8 @@ def test_a_page_opens_for_whom_the_table_says_and_for_nobody_else(
         code, to = answer.status_code, answer.headers.get("Location", "")
         if MATRIX[route] == PUBLIC:
             # Their own words: a wrong password (401), an event that SendGrid did not sign (403).
-            assert code not in (401, 403) or route in ("POST /sign-in", "POST /events/sendgrid")
+            own = ("POST /sign-in", "POST /sign-in/code", "POST /events/sendgrid")
+            assert code not in (401, 403) or route in own
         elif visitor in MATRIX[route]:
             assert (route, code) == (route, 200) if looks else code not in (401, 403, 500), route
         else:
@@ -455,7 +540,7 @@ def test_an_invitation_works_once(house: House, invitation: str) -> None:
     browser = house.browser()
     assert "Welcome, Tom Ellis" in browser.get(invitation).text
     assert browser.sign_in("tom.ellis@example.org", "").status_code == 401  # not before
-    assert browser.post(invitation, password=GOOD).location == "/"
+    assert browser.post(invitation, password=GOOD).location == "/health"  # a technician's first
     assert browser.sid()
     other = house.browser()
     assert other.get(invitation).status_code == 404
@@ -606,7 +691,7 @@ def test_a_form_sent_too_late_is_offered_again_after_signing_in(
 def test_a_kept_form_is_for_nobody_but_its_sender(kept: tuple[Browser, str]) -> None:
     browser, sealed = kept
     entered = browser.sign_in("technician@example.org", kept=sealed)
-    assert (entered.status_code, entered.location) == (302, "/")
+    assert (entered.status_code, entered.location) == (302, "/health")
     assert "Kim" not in entered.text
 
 

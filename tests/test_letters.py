@@ -7,6 +7,7 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from email.utils import parsedate_to_datetime
+from functools import partial
 from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import time_machine
 from conftest import Clinic
 
+from scheduler.checks import contrast, markup
 from scheduler.findings import WrongInput
 from scheduler.letters.editions import Edition, Press
 from scheduler.letters.fill import Envelope, fill, first_name, in_words
@@ -151,7 +153,7 @@ def test_every_merge_field_is_filled(press: Press, slug: str, noted: bool) -> No
     assert ">Dear Kestrel,<" in letter.html
 
 
-@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("field", VALUES)
 def test_a_field_without_a_value_is_named(press: Press, field: str) -> None:
     values = {name: value for name, value in VALUES.items() if name != field}
     with pytest.raises(KeyError, match=f"^'{field}'$"):
@@ -353,8 +355,9 @@ def test_nothing_is_fetched_from_anywhere(press: Press, slug: str, noted: bool) 
     assert not re.search(r"url\(|@import|@font-face|src=|background=|fonts\.g", letter.html)
     address = re.compile(r"https?://[^\s\"'<>)]+")
     outside = {link for link in address.findall(letter.html) if "www.w3.org" not in link}
-    assert outside == {STOP}
-    assert set(address.findall(letter.text)) == {STOP}
+    own = {STOP, STOP.replace("/stop/", "/letters/")}
+    assert outside == own
+    assert set(address.findall(letter.text)) == own
 
 
 @every_letter
@@ -457,3 +460,44 @@ def test_render_again_writes_the_same(clinic: Clinic) -> None:
             assert clinic.physiopost("render", "--to", folder).code == 0
     for path in (clinic.folder / "one").iterdir():
         assert path.read_bytes() == (clinic.folder / "two" / path.name).read_bytes()
+
+
+# Styles
+
+
+def test_a_plain_letter_is_its_text_and_nothing_else(press: Press) -> None:
+    usual, plain = press.edition("scans", True), press.edition("scans", True, "plain")
+    beside = letter_of(usual).get_body(("plain",))
+    assert beside
+    message = letter_of(plain, note="Grüße – 100 % =")
+    assert message.get_content_type() == "text/plain"
+    assert "Grüße – 100 % =" in message.get_content()
+    assert letter_of(plain).get_content() == beside.get_content()
+    assert Edition.from_json(plain.as_json()) == plain
+    assert plain.hash != usual.hash
+
+
+def test_large_print_says_the_same_in_letters_of_18_points(press: Press) -> None:
+    usual, large = press.edition("scans", True), press.edition("scans", True, "large")
+    assert Page(fill(large, VALUES).html).text == Page(fill(usual, VALUES).html).text
+    assert large.text == usual.text
+    sizes = {int(size) for size in re.findall(r"font-size:(\d+)px", large.html)}
+    assert sizes == {0, 1, 21, 24, 25, 27, 40}
+    assert not re.search(r"line-height:(1\d|2\d)px", large.html)
+
+
+def test_the_style_asked_for_last_leaves_the_others_as_they_were(press: Press) -> None:
+    before = press.edition("welcome", False).hash
+    assert press.edition("welcome", False, "large").hash != before
+    assert press.edition("welcome", False, None).hash == before
+
+
+def test_large_print_passes_the_checks_that_the_usual_letter_passes(
+    material: Material, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = Press(material, root / "templates")
+    monkeypatch.setattr(large, "edition", partial(large.edition, style="large"))
+    mails = [*markup.mails(material, large)]
+    assert "font-size:24px" in mails[0].html
+    assert [each for mail in mails for each in markup.findings(mail)] == []
+    assert [*contrast.findings(mails)] == []

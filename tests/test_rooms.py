@@ -7,7 +7,8 @@ import pytest
 
 FLOORS = (
     *("findings", "settings", "keys", "material", "plan", "letters", "checks", "ledger", "roster"),
-    *("delivery", "tailoring", "simulate", "worker", "web", "cli"),
+    *("delivery", "tailoring", "access", "keeping", "vault", "backup", "doctor", "simulate"),
+    *("worker", "web", "cli"),
 )
 ACTS = {"sqlite3", "socket", "smtplib", "urllib", "sqlalchemy", "sendgrid", "os", "time"}
 

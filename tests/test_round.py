@@ -17,7 +17,7 @@ from scheduler.delivery.channels import Channel, ChannelDown, Outcome
 from scheduler.delivery.channels.folder import Folder
 from scheduler.delivery.round import TRIES, Report, Round
 from scheduler.keys import Keys
-from scheduler.ledger import changes, deliveries, people
+from scheduler.ledger import changes, claims, deliveries, people
 from scheduler.ledger.changes import Change
 from scheduler.ledger.database import Database
 from scheduler.ledger.people import Person
@@ -147,7 +147,7 @@ def test_a_round_with_nothing_due_asks_the_database_little(service: Service) -> 
 def test_everybody_who_is_due_is_looked_at_however_many_a_look_lists(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deliveries, "LISTED", 2)
+    monkeypatch.setattr(claims, "LISTED", 2)
     for name in ("chloe", "dev", "eve"):
         service.enrol(name)
     channel = Told(batch=3)
@@ -200,6 +200,18 @@ def test_a_channel_that_is_down_leaves_every_letter_due(service: Service) -> Non
     channel.down = False
     assert service.run(channel, WELCOME).letters == {"accepted": 2}
     assert len(set(channel.letters)) == len(channel.letters) == 2
+
+
+def test_a_round_that_is_to_end_finishes_its_batch_and_leaves_nothing_claimed(
+    service: Service,
+) -> None:
+    channel = Told()
+    channel.batch = 1
+    report = service.round.run(channel, lambda: WELCOME, lambda: bool(channel.letters))
+    assert [report.letters["accepted"], len(channel.letters)] == [1, 1]
+    assert sorted(service.states(name)[0] for name in ("amy", "ben")) == ["planned", "sent"]
+    service.run(channel, WELCOME)
+    assert sorted(to for to, _ in channel.letters) == ["amy@example.org", "ben@example.org"]
 
 
 def test_a_letter_put_off_comes_again_later_and_later(service: Service) -> None:
@@ -273,7 +285,7 @@ def test_one_person_whose_plan_fails_does_not_stop_the_others(
 ) -> None:
     whole = service.round._decide  # noqa: SLF001 - where a fault of ours would strike
 
-    def breaks(person: Person, *more: object) -> deliveries.Decision:
+    def breaks(person: Person, *more: object) -> claims.Decision:
         if person.id == "amy":
             raise RuntimeError(person.name)
         return whole(person, *more)  # type: ignore[arg-type]
@@ -325,7 +337,8 @@ def test_what_a_patient_received_can_be_shown_again_to_the_byte(
         rows = deliveries.history(db)
         editions = deliveries.editions(db, [row["edition"] for row in rows])
     for row in rows:
-        envelope = Envelope(row["id"], row["address"], row["claimed_at"], row["merge"])
+        values = KEYS.proven(row["merge"])
+        envelope = Envelope(row["id"], row["address"], row["claimed_at"], values)
         file = tmp_path / "outbox" / "new" / f"{row['id']}.eml"
         assert serialise(editions[row["edition"]], envelope) == file.read_bytes()
 

@@ -1,5 +1,6 @@
 """`run`: the worker and the pages, as a process that starts, sends, answers and ends."""
 
+import json
 import re
 import signal
 import socket
@@ -14,9 +15,11 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 
+import click
 import pytest
 from conftest import SIGN, Clinic
 
+from scheduler.cli import service
 from scheduler.cli.desk import Desk
 from scheduler.cli.service import Shift, office_of
 from scheduler.ledger.database import Database
@@ -31,9 +34,9 @@ def run(clinic: Clinic, root: Path) -> Run:
     """`run(…)` is a service that has begun, by what it has said so far; then it is ended."""
 
     @contextmanager
-    def running(*words: str, until: str, port: int = 0) -> Iterator[list[str]]:
+    def running(*words: str, until: str, port: int = 0, script: str = "") -> Iterator[list[str]]:
         process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "scheduler", *words],
+            [sys.executable, "-u", *([script] if script else ["-m", "scheduler"]), *words],
             env=clinic.environment(root) | {"PHYSIOPOST_PORT": str(port)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -163,6 +166,42 @@ def test_letters_can_be_sent_without_serving(clinic: Clinic, run: Run) -> None:
     assert len(clinic.letters()) == 1
 
 
+@pytest.mark.usefixtures("due")
+def test_the_log_for_programs_knows_every_request_by_its_id_and_nobody_by_name(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PHYSIOPOST_LOG", "json")
+    with run("run", until="/stop/") as said:
+        _, _, headers = ask(f"{at(said)}/stop/nobody-has-this")
+    lines = [json.loads(line) for line in said if line.startswith("{")]
+    mine = next(each for each in lines if each.get("request") == headers["X-Request-Id"])
+    assert (mine["says"], mine["status"], mine["level"]) == ("GET /stop/<token>", 404, "DEBUG")
+    assert any("1 accepted" in each["says"] for each in lines)
+    for word in ("nobody-has-this", "Canary", "kim"):
+        assert word not in "".join(said)
+
+
+def test_a_service_that_starts_before_its_database_waits_for_it(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    late = clinic.folder / "var"
+    late.write_text("in the way")
+    monkeypatch.setattr(service, "sleep", lambda _: late.unlink(missing_ok=True))
+    monkeypatch.setattr(service, "serve", lambda desk, **_: click.echo(desk.database.engine.name))
+    said = clinic.physiopost("run")
+    assert (said.code, said.out) == (0, "sqlite\n"), said
+    assert "trying again" in caplog.text
+
+
+def test_a_service_whose_database_never_comes_says_so(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clinic.folder / "var").write_text("in the way")
+    monkeypatch.setattr(service, "sleep", lambda _: None)
+    said = clinic.physiopost("run")
+    assert (said.code, "the database" in said.err) == (1, True)
+
+
 def test_a_service_that_does_nothing_is_refused(clinic: Clinic) -> None:
     said = clinic.physiopost("run", "--no-web", "--only-web")
     assert (said.code, "leave nothing to do" in said.err) == (2, True)
@@ -188,12 +227,12 @@ def test_a_course_that_was_edited_and_signed_reaches_the_pages_and_not_before(
 
 
 def test_the_demo_clinic_opens_with_people_in_every_state_and_touches_nothing_else(
-    clinic: Clinic, run: Run
+    clinic: Clinic, run: Run, root: Path
 ) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with run("demo", "--serve", until="/stop/", port=port) as said:
+    with run(script=f"{root}/tests/demo_clinic.py", until="/stop/", port=port) as said:
         told = "".join(said)
         links = re.findall(
             r"^  (\w+) .* (http://127\.0\.0\.1:\d+/welcome/\S+)$", told, re.MULTILINE

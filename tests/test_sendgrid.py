@@ -728,7 +728,9 @@ def test_of_a_thousand_one_bad_letter_in_the_middle_of_faults_is_the_only_one_re
 
 def doubt(number: int, **how: Any) -> Doubt:
     each = envelope(number)
-    return Doubt(each.delivery, each.to, **{"claimed_at": datetime.now(UTC), **how})
+    return Doubt(
+        each.delivery, each.to, **{"claimed_at": datetime.now(UTC) - timedelta(minutes=1), **how}
+    )
 
 
 def test_nothing_is_known_of_a_delivery_at_once(channel: SendGrid) -> None:

@@ -13,8 +13,7 @@ from aiosmtpd.controller import Controller
 from conftest import SIGN, Clinic
 from test_kill import Inbox, free_port
 
-from scheduler.cli import signing
-from scheduler.material import read_material
+from scheduler.material import read_material, signing
 from scheduler.material.signoff import BLOCKS, standing
 from scheduler.settings import Settings
 

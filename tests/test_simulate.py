@@ -21,6 +21,7 @@ from scheduler.simulate import simulation
 from scheduler.simulate.almanac import write_almanac
 from scheduler.simulate.simulation import Simulated, simulate
 from scheduler.simulate.tally import Tally
+from scheduler.simulate.world import Trial
 
 SVG = "{http://www.w3.org/2000/svg}"
 RUN = ("simulate", "--scale", "25", "--weeks", "12", "--seed", "7")
@@ -30,7 +31,7 @@ RUN = ("simulate", "--scale", "25", "--weeks", "12", "--seed", "7")
 def done(root: Path, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     settings = Settings.from_environment({"PHYSIOPOST_CLINIC": str(root / "clinic.yaml")})
     folder = tmp_path_factory.mktemp("simulation")
-    return simulate(settings, material, folder, weeks=12, scale=60, seed=3)
+    return simulate(settings, material, folder, Trial(weeks=12, scale=60, seed=3))
 
 
 def test_invented_people_get_every_letter_that_was_promised_and_no_file_is_kept(

@@ -358,6 +358,7 @@ def test_what_we_ship_as_the_frame_s_words_passes_as_well(clinic: Clinic) -> Non
 
 
 def test_the_example_shows_every_phrase_as_it_is(root: Path) -> None:
-    lines = (root / "clinic.yaml").read_text().partition("#wording:\n")[2].splitlines()
+    phrases = (root / "clinic.yaml").read_text().partition("#wording:\n")[2].partition("\n\n")[0]
+    lines = phrases.splitlines()
     shown = dict(line.removeprefix("#  ").split(": ", 1) for line in lines)
     assert shown == Wording().model_dump()

@@ -30,7 +30,8 @@ from scheduler.delivery.channels import Outcome
 from scheduler.delivery.channels.folder import Folder
 from scheduler.delivery.channels.sendgrid import SendGrid
 from scheduler.delivery.channels.sendgrid_logs import Doubt
-from scheduler.delivery.round import Report, merge_values
+from scheduler.delivery.merge import merge_values
+from scheduler.delivery.round import Report
 from scheduler.findings import NotDone
 from scheduler.letters.editions import Edition, Press
 from scheduler.letters.fill import Envelope
@@ -174,7 +175,7 @@ def test_while_another_program_holds_the_database_nothing_goes_and_the_log_says_
     impatient(service)
     channel = Told()
 
-    def a_round() -> str:
+    def a_round(_stopped: Callable[[], bool]) -> str:
         if "database is locked" in caplog.text:
             holder.execute("ROLLBACK")
         service.run(channel, WELCOME)

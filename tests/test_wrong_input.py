@@ -23,7 +23,7 @@ from scheduler.findings import WrongInput
 from scheduler.material import Material
 from scheduler.material.clinic import read_clinic
 from scheduler.material.countries import read_countries
-from scheduler.material.evidence import read_claims, read_references
+from scheduler.material.evidence import Claim, Reference, read_register
 from scheduler.material.lessons import read_course
 from scheduler.roster.entries import Roster, read_roster
 
@@ -724,7 +724,7 @@ def refused(clinic: Clinic, case: Wrong, words: Sequence[str]) -> None:
         (["send", "--now", "0001-01-01T00:00+14:00"], "--now"),
         (["roster", "--now", "9999-12-31T23:59Z"], "--now"),
         (["roster", "--now", "0001-01-01T00:00Z"], "--now"),
-        (["simulate", "--from", "2026-02-30"], "'2026-02-30'"),
+        (["simulate", "--from", "2026-02-30"], '"2026-02-30" is a date that does not exist'),
         (["simulate", "--from", "9999-12-30"], "--from"),
         (["simulate", "--weeks", "0"], "--weeks"),
     ],
@@ -966,8 +966,8 @@ def test_a_spoilt_course_is_a_course_or_wrong_input(
 @pytest.mark.parametrize(
     ("name", "read"),
     [
-        ("claims.yaml", read_claims),
-        ("references.yaml", read_references),
+        ("claims.yaml", lambda folder: read_register(folder / "claims.yaml", Claim)),
+        ("references.yaml", lambda folder: read_register(folder / "references.yaml", Reference)),
         ("countries.yaml", read_countries),
     ],
 )

@@ -28,12 +28,12 @@ from scheduler.delivery.reconcile import AGAIN
 from scheduler.delivery.round import Round
 from scheduler.findings import NotDone, WrongInput
 from scheduler.keys import Keys
-from scheduler.ledger import deliveries, doubts, people
+from scheduler.ledger import claims, deliveries, doubts, people
 from scheduler.ledger.database import Database
 from scheduler.ledger.evidence import USED_UP, Event, Evidence
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
-from scheduler.ledger.tables import metadata
+from scheduler.ledger.tables import audit, metadata
 from scheduler.letters.editions import Edition, Press
 from scheduler.letters.fill import Envelope
 from scheduler.plan.calendar import DAY
@@ -189,7 +189,8 @@ class Upheaval(RuleBasedStateMachine):
     def begin(self) -> None:
         with self.database.write() as db:
             for table in reversed(metadata.sorted_tables):
-                db.execute(table.delete())
+                if table is not audit:  # it only grows
+                    db.execute(table.delete())
         self.true, self.ahead = MONDAY, timedelta(0)
         self.planner = Planner(self.press.material)
         self.evidence = Evidence(KEYS, self.planner)
@@ -438,7 +439,7 @@ class Upheaval(RuleBasedStateMachine):
         with self.database.read() as db:
             return people.everyone(db)
 
-    def unsure(self) -> list[deliveries.Claim]:
+    def unsure(self) -> list[claims.Claim]:
         with self.database.read() as db:
             return doubts.unknown(db)
 

@@ -9,29 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
-from scheduler.checks import (
-    contrast,
-    envelope,
-    evidence,
-    layout,
-    markup,
-    mjml,
-    numbers,
-    reading,
-    review,
-    wording,
-)
+from scheduler.checks import contrast, envelope, layout, markup, mjml, reading, review, wording
 from scheduler.checks.prose import Text, texts
 from scheduler.findings import Finding, shown
 from scheduler.letters.editions import Press
 from scheduler.material import Material
-
-OF_A_TEXT = (reading, wording, numbers, layout)
-OF_THE_COURSE = (envelope, evidence, review, markup, contrast, mjml)
-RULES: dict[str, str] = {
-    rule: reason for part in (*OF_A_TEXT, *OF_THE_COURSE) for rule, reason in part.RULES.items()
-}
-"""Every rule by name, with its reason."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +47,12 @@ def _all(
     everything: list[Text], material: Material, press: Press, today: date
 ) -> Iterator[Finding]:
     for text in everything:
-        for part in OF_A_TEXT:
+        for part in (reading, wording, layout):
             yield from part.findings(text)
     yield from reading.course_findings(everything, material.course)
     yield from wording.repeated(everything)
     yield from wording.frame_findings(material)
     yield from envelope.findings(material, press)
-    yield from evidence.findings(material)
     yield from review.findings(material, today)
     mails = list(markup.mails(material, press))
     for mail in mails:

@@ -14,7 +14,6 @@ from typing import Any
 
 from scheduler.findings import Finding, NotDone
 
-RULES = {"axe": "a rule of WCAG that axe-core can decide"}
 WIDTHS = {"phone": 375, "desktop": 640}
 SCHEMES = ("light", "dark")
 OFF = {rule: {"enabled": False} for rule in ("landmark-one-main", "region")}

@@ -14,52 +14,45 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import product
 
-from scheduler.checks.markup import Mail
+from scheduler.checks.markup import Mail, pixels
 from scheduler.checks.mjml import Node, declarations, located
+from scheduler.checks.rulebook import Fault
 from scheduler.findings import Finding
 from scheduler.letters.theme import TEXT, ratio, suggestion
 
-RULES = {
-    "contrast": "older and tired eyes cannot read it",
-    "dark-contrast": "at night, on a phone, nobody could read it",
-    "dark-rule": "the dark letter cannot be judged, or stays light",
-    "styled-colour": "mail programs that drop style sheets would show another colour",
-}
-LARGE, LARGE_SIZE, LARGE_BOLD_SIZE, BOLD = 3.0, 24, 18.66, 700
+LARGE, LARGE_SIZE, LARGE_BOLD_SIZE, BOLD = 3.0, 24, 18.66, ("bold", "700", "800", "900")
 BLOCK = re.compile(r"@media[^{]*prefers-color-scheme:\s*dark[^{]*\{((?:[^{}]*\{[^{}]*\})*)\s*\}")
 RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 STEP = r"(?:\.[\w-]+|[a-z][a-z0-9]*)"
 SELECTOR = re.compile(rf"{STEP}(?:(?:\s*>\s*|\s+){STEP})*")
 LIGHT, DARK = ("#000000", "#ffffff", "#0000ee"), ("#ffffff", "#121212", "#9e9eff")
 """Words, ground and links as a mail program paints them by itself."""
-Faults = Iterator[tuple[str, ...]]
 
 
 def findings(mails: Iterable[Mail]) -> Iterator[Finding]:
     """Every pair of colours that fails, once, and what cannot be judged."""
-    told = set()
+    told: set[tuple[str, str]] = set()
     for mail in mails:
-        for rule, words, cure, *clues in (*_sheet(mail), *_pairs(mail)):
-            if (rule, words) not in told:
-                told.add((rule, words))
-                place, line = located(mail.sources, clues)
-                yield Finding(place, line, f"{words}: {RULES[rule]}", cure, rule)
+        for fault in (*_sheet(mail), *_pairs(mail)):
+            if fault[:2] not in told:
+                told.add(fault[:2])
+                yield from located([fault], mail.sources)
 
 
-def _sheet(mail: Mail) -> Faults:
+def _sheet(mail: Mail) -> Iterator[Fault]:
     for selectors, style in RULE.findall(" ".join(BLOCK.findall(mail.css))):
         for selector in (each.strip() for each in selectors.split(",")):
             if not SELECTOR.fullmatch(selector):
-                yield "dark-rule", selector, "use tags and classes, as in .paper > table", selector
+                yield Fault("dark-rule", selector, (selector,))
         for name, value in declarations(style).items():
             if not value.endswith("!important"):
-                yield "dark-rule", f"{name}: {value}", "add !important", f"{name}: {value}"
+                yield Fault("dark-rule", f"{name}: {value}", (f"{name}: {value}",))
     for selectors, style in RULE.findall(BLOCK.sub("", mail.css)):
         if {"color", "background-color"} & declarations(style).keys():
             told = selectors.strip()
-            yield "styled-colour", f"a colour for {told}", "write it inline", style.strip(), told
+            yield Fault("styled-colour", f"a colour for {told}", (style.strip(), told))
     if any("!important" in node.get("style") for node in mail.body.nodes):
-        yield "styled-colour", "!important inline", "leave it to the dark block", "!important"
+        yield Fault("styled-colour", "!important inline", ("!important",))
 
 
 def looks(mail: Mail, *, dark: bool) -> dict[Node, tuple[str, str]]:
@@ -75,20 +68,21 @@ def looks(mail: Mail, *, dark: bool) -> dict[Node, tuple[str, str]]:
     return found
 
 
-def _pairs(mail: Mail) -> Faults:
+def _pairs(mail: Mail) -> Iterator[Fault]:
     light, dark = looks(mail, dark=False), looks(mail, dark=True)
     for (rule, look), (node, words) in product(
         (("contrast", light), ("dark-contrast", dark)), mail.words
     ):
         colour, ground = look[node]
-        large = LARGE_BOLD_SIZE if _number(node.inherited("font-weight")) >= BOLD else LARGE_SIZE
-        least = LARGE if _number(node.inherited("font-size")) >= large else TEXT
+        large = LARGE_BOLD_SIZE if node.inherited("font-weight") in BOLD else LARGE_SIZE
+        least = LARGE if pixels(node.inherited("font-size")) >= large else TEXT
         pair, clues = f"{colour} on {ground}", (colour, words, words[:12])
         if not re.fullmatch("#[0-9a-f]{6} on #[0-9a-f]{6}", pair):
-            yield rule, pair, "write colours as #rrggbb", *clues
+            yield Fault(rule, pair, clues, "write colours as #rrggbb")
         elif (found := ratio(colour, ground)) < least and not (look is dark and node.hidden):
             told = f"{pair} has {found:.2f} : 1 where {least:g} is needed"
-            yield rule, told, f"take {suggestion(colour, ground, least)}, for instance", *clues
+            cure = f"take {suggestion(colour, ground, least)}, for instance"
+            yield Fault(rule, told, clues, cure)
 
 
 def _dark(mail: Mail) -> dict[Node, Mapping[str, str]]:
@@ -128,8 +122,3 @@ def _plain(value: str) -> str:
     colour = {"black": "#000000", "white": "#ffffff"}.get(colour, colour)
     colour = re.sub(r"^#(.)(.)(.)$", r"#\1\1\2\2\3\3", colour)
     return "" if colour in ("transparent", "inherit", "none") else colour
-
-
-def _number(value: str) -> float:
-    match = re.match(r"\d*\.?\d+", value.replace("bold", "700"))
-    return float(match[0]) if match else 0

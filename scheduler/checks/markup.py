@@ -3,8 +3,8 @@
 1. Fill every edition with sample values, with and without a note, and write the message.
 2. Read the HTML into a tree whose nodes know their inline style and what they inherit. What only
    Outlook reads, in conditional comments, is left out; but no link may hide in its drawings (VML).
-3. Each check yields faults: rule, words, cure, and clues. The line to mend is where the first clue
-   that can be found stands in the template, in the lesson or in a block.
+3. Each check yields faults with clues. The line to mend is where the first clue that can be found
+   stands in the template, in the lesson or in a block.
 """
 
 import re
@@ -17,44 +17,13 @@ from functools import cached_property
 from itertools import product
 
 from scheduler.checks.mjml import INLINE, Node, Source, located, parse, templates
+from scheduler.checks.rulebook import Fault, is_vague
 from scheduler.findings import Finding, shown
 from scheduler.letters.editions import Press
 from scheduler.letters.fill import Envelope, fill
 from scheduler.letters.mime import serialise
 from scheduler.material import Material
 
-RULES = {
-    "language": "a screen reader must know which language to speak, inside the body as well",
-    "direction": "mail programs drop what stands outside the body's children",
-    "layout-table": "a screen reader would read out rows and columns that mean nothing",
-    "data-table": "without headers and a caption a table is a heap of cells",
-    "outline": "people who listen jump from heading to heading",
-    "link-name": "a link without words is read out as its address",
-    "vague-link": "out of the line, a link must still say where it goes",
-    "link-underline": "a colour alone does not show a link to everybody",
-    "tap-target": "a shaking thumb needs 44 px",
-    "image-alt": "many see the letter without its images, or not at all",
-    "image-form": "mail programs stretch it, or leave a gap below",
-    "remote-content": "whoever serves it learns who opened the letter, and when",
-    "title": "it is what a screen reader says first",
-    "zoom": "many can read only what they can enlarge",
-    "unique-id": "what points to an id must find one thing",
-    "vml": "Outlook keeps what stands in its drawings from screen readers",
-    "text-size": "small print is not read",
-    "line-height": "tight lines are hard to follow",
-    "alignment": "the eye finds the next line at a straight left edge",
-    "color-scheme": "without it mail programs make up a dark letter of their own",
-    "motion": "what moves makes some people ill",
-    "active-content": "mail programs remove it, and spam filters fear it",
-    "preheader": "the inbox would show the letter's first words beside the subject",
-    "same-words": "the text part is the letter for whoever reads plain text",
-    "lost-link": "a link must be in the text part too",
-    "stop-link": "a patient must be able to stop the letters from any of them",
-    "postal-address": "the law asks for it, and a patient wants to know who writes",
-    "stop-headers": "mail programs show a stop button of their own when both are there",
-    "heavy": "Gmail cuts a letter off at 102 KB, and with it the stop link",
-    "long-line": "a server may refuse a line of more than 998 octets",
-}
 SAMPLE = {
     "first_name": "Sam",
     "next_letter": "Your next letter comes on Tuesday 1 December.",
@@ -72,18 +41,12 @@ ACTIVE = re.compile(
     "script|form|input|button|select|textarea|i?frame|object|embed|applet|video|audio|canvas|svg|"
     "base|link|marquee"
 )
-VAGUE = re.compile(
-    r"\W*(?:(?:click|tap|press) (?:here|below|this)|here|this|(?:this |the )?(?:link|page)|details|"
-    r"(?:(?:read|learn|see|find out) )?more|go|open|continue|website)\W*",
-    re.IGNORECASE,
-)
 FILE_NAME = re.compile(r"\S+\.(?:png|jpe?g|gif|webp|svg)", re.IGNORECASE)
 OUTSIDE = re.compile(r"@import|@font-face|url\(", re.IGNORECASE)
 MOVING = re.compile(r"@keyframes|\b(?:animation|transition)[a-z-]*\s*:|\.gif\b", re.IGNORECASE)
 LOCKED = re.compile(r"user-scalable\s*=\s*(?:no|0)|maximum-scale", re.IGNORECASE)
 SIZE, SMALL_PRINT, LINE, HEADING_LINE, LABEL, TAP = 16, 15, 1.5, 1.25, 30, 44
 HEAVY, OCTETS, SAME = 90_000, 998, 0.9
-Faults = Iterator[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -152,77 +115,70 @@ def mails(material: Material, press: Press) -> Iterator[Mail]:
 
 
 def findings(mail: Mail) -> Iterator[Finding]:
-    """The faults of one letter."""
     for check in CHECKS:
-        for rule, words, cure, *clues in check(mail):
-            place, line = located(mail.sources, clues)
-            yield Finding(place, line, f"{words}: {RULES[rule]}", cure, rule)
+        yield from located(check(mail), mail.sources)
 
 
-def _shells(mail: Mail) -> Faults:
+def _shells(mail: Mail) -> Iterator[Fault]:
     """<html>, and what lies straight in the body."""
     body = [part for part in mail.body.content if isinstance(part, Node) and not part.hidden]
     way = mail.page.all("html")[0].get("dir")
     for node in (*mail.page.all("html"), *body):
         if (lang := node.get("lang")) != mail.language:
-            yield "language", f'<{node.tag} lang="{lang}">', f'make it "{mail.language}"', "<mjml"
+            told = f'<{node.tag} lang="{lang}"> and not "{mail.language}"'
+            yield Fault("language", told, ("<mjml",))
         if node.get("dir") != way or way not in ("ltr", "rtl"):
-            told = f'<{node.tag} dir="{node.get("dir")}">'
-            yield "direction", told, 'write dir="ltr" into <mjml>', "<mjml"
+            yield Fault("direction", f'<{node.tag} dir="{node.get("dir")}">', ("<mjml",))
 
 
-def _tables(mail: Mail) -> Faults:
+def _tables(mail: Mail) -> Iterator[Fault]:
     for table in mail.page.all("table"):
         cells = table.all("th")
         heads = [th for th in cells if next(up for up in th.around if up.tag == "table") is table]
         layout = table.get("role") in ("presentation", "none")
         if not heads and not layout:
-            yield "layout-table", "a table", 'add role="presentation"', "<table", "<mj-table"
-        if heads and (
-            layout or not table.all("caption") or not all(th.get("scope") for th in heads)
-        ):
-            cure = 'give it a <caption>, and each <th> a scope; take role="presentation" away'
-            yield "data-table", f'the table of "{heads[0].text}"', cure, "<th"
+            yield Fault("layout-table", "a table", ("<table", "<mj-table"))
+        scoped = all(th.get("scope") for th in heads)
+        if heads and (layout or not scoped or not table.all("caption")):
+            yield Fault("data-table", f'the table of "{heads[0].text}"', ("<th",))
 
 
-def _headings(mail: Mail) -> Faults:
+def _headings(mail: Mail) -> Iterator[Fault]:
     headings = [node for node in mail.body.nodes if HEADING.fullmatch(node.tag)]
-    cure = "begin with one <h1>, then go down one level at a time"
     if not headings:
-        yield "outline", "no heading", cure, "title }}"
+        yield Fault("outline", "no heading", ("title }}",))
     for before, node in zip((None, *headings), headings, strict=False):
         last, level = int(before.tag[1]) if before else 0, int(node.tag[1])
         if level > last + 1 or (level == 1 and last):
-            yield "outline", f'"{node.text}" is an <h{level}>', cure, node.text, f"<h{level}"
+            yield Fault("outline", f'"{node.text}" is an <h{level}>', (node.text, f"<h{level}"))
 
 
-def _links(mail: Mail) -> Faults:
+def _links(mail: Mail) -> Iterator[Fault]:
     for link in mail.page.all("a"):
         name = " ".join((link.text, *(node.get("alt") for node in link.nodes))).strip()
         told, clues = f'the link "{name}"', (link.text, link.get("href"), "<a ", "<mj-button")
         button = "background-color" in link.style and "block" in link.style.get("display", "")
         if not name or not link.get("href"):
-            yield "link-name", told, "give it words and an address", *clues
-        if VAGUE.fullmatch(name):
-            yield "vague-link", told, "name what it opens or does", *clues
+            yield Fault("link-name", told, clues)
+        if is_vague(name):
+            yield Fault("vague-link", told, clues)
         if not button and "underline" not in link.style.get("text-decoration", ""):
-            yield "link-underline", told, "add text-decoration:underline to its style", *clues
+            yield Fault("link-underline", told, clues)
         block = next(node for node in link.around if not INLINE.fullmatch(node.tag))
         if block.text == link.text and (height := _height(link)) < TAP:
-            cure = f"let its line and its padding come to {TAP} px, or put it into a sentence"
-            yield "tap-target", f"{told} is {height:g} px high", cure, *clues
+            yield Fault("tap-target", f"{told} is {height:g} px high", clues)
 
 
 def _height(link: Node) -> float:
     """A line of the link with its padding."""
-    size = _pixels(link.inherited("font-size"))
+    size = pixels(link.inherited("font-size"))
     sides = (link.style.get("padding") or "0").split()
     top = link.style.get("padding-top", sides[0])
     bottom = link.style.get("padding-bottom", sides[2 % len(sides)])
-    return size * _ratio(link.inherited("line-height"), size) + _pixels(top) + _pixels(bottom)
+    return size * _ratio(link.inherited("line-height"), size) + pixels(top) + pixels(bottom)
 
 
-def _pixels(value: str) -> float:
+def pixels(value: str) -> float:
     """A length; 0 for what is not in px."""
     match = re.fullmatch(r"(\d*\.?\d+)(?:px)?", value)
     return float(match[1]) if match else 0
@@ -234,109 +190,106 @@ def _ratio(line: str, size: float) -> float:
     return float(match[1]) / {"px": size or 1, "%": 100, None: 1}[match[2]] if match else 0
 
 
-def _head(mail: Mail) -> Faults:
+def _head(mail: Mail) -> Iterator[Fault]:
     title = " ".join(node.text for node in mail.page.all("title"))
     if not title or title != " ".join(mail.subject.split()):
         told = f'the title is "{title}", the subject "{mail.subject}"'
-        yield "title", told, "write <mj-title>{{ subject }}</mj-title>", "<mj-title", "<mj-head"
+        yield Fault("title", told, ("<mj-title", "<mj-head"))
     metas = {node.get("name"): node.get("content") for node in mail.page.all("meta")}
     if LOCKED.search(viewport := metas.get("viewport", "")):
-        yield "zoom", viewport, "leave user-scalable and maximum-scale out", 'name="viewport"'
+        yield Fault("zoom", viewport, ('name="viewport"',))
     if metas.get("color-scheme") != "light dark" or "color-scheme: light dark" not in mail.css:
-        cure = 'say color-scheme "light dark" in a <meta> and in :root { }'
-        yield "color-scheme", "light and dark are not both announced", cure, "<mj-head"
+        yield Fault("color-scheme", "light and dark are not both announced", ("<mj-head",))
     if (moving := MOVING.search(mail.html)) and "prefers-reduced-motion" not in mail.css:
-        yield "motion", moving[0], "leave it out, or ask prefers-reduced-motion first", moving[0]
+        yield Fault("motion", moving[0], (moving[0],))
     if outside := OUTSIDE.search(mail.html):
-        yield "remote-content", outside[0], "leave it out", outside[0], "background-url"
+        yield Fault("remote-content", outside[0], (outside[0], "background-url"))
 
 
-def _nodes(mail: Mail) -> Faults:
+def _nodes(mail: Mail) -> Iterator[Fault]:
     for node in mail.page.nodes:
         tag, alt = f"<{node.tag}", node.attributes.get("alt")
         if ACTIVE.fullmatch(node.tag) or any(name.startswith("on") for name in node.attributes):
-            yield "active-content", f"{tag}>", "leave it out", tag
+            yield Fault("active-content", f"{tag}>", (tag,))
         if node.tag == "img" and (not alt or FILE_NAME.fullmatch(alt)):
-            cure = "say in alt what it shows"
-            yield "image-alt", f'{tag} alt="{alt or ""}">', cure, alt or "", "<mj-image", tag
+            yield Fault("image-alt", f'{tag} alt="{alt or ""}">', (alt or "", "<mj-image", tag))
         form = node.get("width"), node.style.get("display"), node.style.get("height")
         if node.tag == "img" and (not form[0] or form[1:] != ("block", "auto")):
-            cure = "give it a width, and display:block and height:auto in its style"
-            yield "image-form", f"{tag}>", cure, tag, "<mj-image"
+            yield Fault("image-form", f"{tag}>", (tag, "<mj-image"))
         for name in sorted({"src", "srcset", "background", "poster"} & node.attributes.keys()):
             if (address := node.get(name)) not in mail.pictures:
-                yield "remote-content", f"{tag} {name}>", "leave it out", address, "<mj-image", tag
+                yield Fault("remote-content", f"{tag} {name}>", (address, "<mj-image", tag))
     ids = Counter(node.get("id") for node in mail.page.nodes if node.get("id"))
     for name in (name for name, count in ids.items() if count > 1):
-        yield "unique-id", f'id="{name}" more than once', "use each id once", f'id="{name}"'
+        yield Fault("unique-id", f'id="{name}" more than once', (f'id="{name}"',))
 
 
-def _vml(mail: Mail) -> Faults:
+def _vml(mail: Mail) -> Iterator[Fault]:
     outlook = re.sub(r"<!--\[if [^\]!]*\]>|<!\[endif\]-->", "", mail.html)
     for node in parse(outlook).nodes if "<v:" in outlook else ():
         drawn = any(up.tag.startswith("v:") for up in node.around)
         if drawn and (node.tag == "a" or HEADING.fullmatch(node.tag)):
-            told, cure = f'<{node.tag}> "{node.text}" in VML', "use a plain colour behind it"
-            yield "vml", told, cure, "background-url", "<mj-hero", "<v:"
+            told = f'<{node.tag}> "{node.text}" in VML'
+            yield Fault("vml", told, ("background-url", "<mj-hero", "<v:"))
 
 
-def _text(mail: Mail) -> Faults:
+def _text(mail: Mail) -> Iterator[Fault]:
     """Size, line height and alignment of what is read."""
     for node, words in mail.words:
         around = (node, *node.around)
         least = SMALL_PRINT if any("soft" in each.classes for each in around) else SIZE
         lead = HEADING_LINE if any(HEADING.fullmatch(each.tag) for each in around) else LINE
         size, line, align = map(node.inherited, ("font-size", "line-height", "text-align"))
-        small, tight = _pixels(size) < least, _ratio(line, _pixels(size)) < lead
+        small, tight = pixels(size) < least, _ratio(line, pixels(size)) < lead
         ragged = align == "justify" or (align in ("center", "right") and len(words) > LABEL)
-        for wrong, rule, name, value, cure in (
-            (small, "text-size", "font-size", size, f"{least}px or more"),
-            (tight, "line-height", "line-height", line, f"{lead} or more"),
-            (ragged, "alignment", "text-align", align, "left"),
+        for wrong, rule, name, value in (
+            (small, "text-size", "font-size", size),
+            (tight, "line-height", "line-height", line),
+            (ragged, "alignment", "text-align", align),
         ):
             if wrong and not node.hidden:
-                clues = (f'{name.removeprefix("text-")}="{value}"', f"{name}:{value}", words)
-                yield rule, f"{name} is {value or 'not set'}", f"make it {cure}", *clues, words[:12]
+                written = f'{name.removeprefix("text-")}="{value}"', f"{name}:{value}"
+                told = f"{name} is {value or 'not set'}"
+                yield Fault(rule, told, (*written, words, words[:12]))
 
 
-def _preheader(mail: Mail) -> Faults:
+def _preheader(mail: Mail) -> Iterator[Fault]:
     """Hidden, and before everything else. (Its length is the envelope's affair.)"""
     first = next((node for node in mail.body.nodes if node.hidden), mail.body)
     if first.text != mail.preheader or not mail.body.text.startswith(first.text):
-        cure = "put {{ preheader }} first into the body, in a <div> with display:none"
-        yield "preheader", f'it begins "{mail.body.text[:40]}"', cure, "preheader }}", "<mj-body"
+        told = f'it begins "{mail.body.text[:40]}"'
+        yield Fault("preheader", told, ("preheader }}", "<mj-body"))
 
 
-def _parts(mail: Mail) -> Faults:
+def _parts(mail: Mail) -> Iterator[Fault]:
     """Both parts say the same, and what each must say."""
     links = [node.get("href") for node in mail.page.all("a") if node.get("href")]
     seen = " ".join(words for node, words in mail.words if not node.hidden)
     plain = " ".join(mail.text.split())
     for link in dict.fromkeys(links):
         if link not in plain:
-            yield "lost-link", link, "write it into letter.txt.j2, in brackets", link
+            yield Fault("lost-link", link, (link,))
         plain = plain.replace(f"({link})", "")
     html, text = (Counter(re.findall(r"\w+", part.casefold())) for part in (seen, plain))
     for part, one, other in (("text", html, text), ("HTML", text, html)):
         if (missing := one - other).total() > (1 - SAME) * one.total():
-            told = f"the {part} part lacks {', '.join([*missing][:5])}"
-            yield "same-words", told, "say the same in letter.mjml.j2 and letter.txt.j2"
+            yield Fault("same-words", f"the {part} part lacks {', '.join([*missing][:5])}")
     if SAMPLE["stop_url"] not in links or SAMPLE["stop_url"] not in mail.text:
-        yield "stop-link", "one part has none", "put {{ stop_url }} back", "stop_url }}"
+        yield Fault("stop-link", "one part has none", ("stop_url }}",))
     if mail.address not in seen or mail.address not in plain:
-        yield "postal-address", "one part has none", "put {{ clinic.address }} back", ".address }}"
+        yield Fault("postal-address", "one part has none", (".address }}",))
 
 
-def _wire(mail: Mail) -> Faults:
+def _wire(mail: Mail) -> Iterator[Fault]:
     """The message as a server gets it."""
     message = message_from_bytes(mail.octets)
     for name, value in STOP_HEADERS.items():
         if message[name] != value:
-            yield "stop-headers", f"{name} is {message[name]}", f"make it {value}"
+            yield Fault("stop-headers", f"{name} is {message[name]} and not {value}")
     if (weight := len(mail.html.encode())) > HEAVY:
-        yield "heavy", f"{weight // 1000} KB of HTML", "say less, or use fewer sections"
+        yield Fault("heavy", f"{weight // 1000} KB of HTML")
     if (longest := max(map(len, mail.octets.split(b"\r\n")))) > OCTETS:
-        yield "long-line", f"{longest} octets", "encode it as quoted-printable"
+        yield Fault("long-line", f"{longest} octets")
 
 
 CHECKS = (

@@ -2,8 +2,8 @@
 
 1. Fill the template for every edition, and read the MJML into a tree.
 2. Each tag must be one that a letter may use, stand where it may stand, and have only attributes
-   that the compiler heeds (mjml_tags.py). A tag or attribute that is known to go wrong is told what
-   to use instead.
+   that the compiler heeds (mjml.yaml). A tag or attribute that is known to go wrong is told what to
+   use instead.
 3. The line to mend is sought in the template by the words that show the fault.
 """
 
@@ -13,20 +13,37 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html.parser import HTMLParser
 from itertools import chain, product
+from pathlib import Path
 from typing import NamedTuple
 
-from scheduler.checks.mjml_tags import EVERYWHERE, TAGS, TRAPS, WORDS
+from scheduler.checks.rulebook import Fault
 from scheduler.findings import Finding, closest, shown
 from scheduler.letters.editions import Press
+from scheduler.material.fields import Written
+from scheduler.material.yamlfile import read_yaml
 
-RULES = {
-    "mjml-tag": "the compiler passes an unknown tag on as it is",
-    "mjml-attribute": "the compiler drops an attribute that it does not know",
-    "mjml-place": "the compiler makes something else of a tag in the wrong place",
-    "mjml-trap": "it does not do what it says",
-}
 VOID = re.compile("area|base|br|col|embed|hr|img|input|link|meta|source|wbr")
 INLINE = re.compile("a|abbr|b|code|em|i|img|small|span|strong|u")
+EVERYWHERE = {"css-class", "mj-class"}
+WORDS = {"mj-text", "mj-button", "mj-table", "mj-raw"}  # have HTML inside them
+
+
+class Tag(Written):
+    """In which tags it may stand, and which attributes it may have, a space between."""
+
+    inside: tuple[str, ...]
+    attributes: str
+
+
+class Tags(Written):
+    """mjml.yaml."""
+
+    tags: dict[str, Tag]
+    traps: dict[str, str]
+
+
+LIST = read_yaml(Path(__file__).with_name("mjml.yaml")).parse(Tags)
+TAGS, TRAPS = LIST.tags, LIST.traps
 
 
 class Source(NamedTuple):
@@ -112,7 +129,6 @@ class _Reader(HTMLParser):
 
 
 def parse(html: str) -> Node:
-    """The tree of some HTML or MJML."""
     reader = _Reader()
     reader.feed(html)
     reader.close()
@@ -134,12 +150,16 @@ def templates(press: Press) -> list[Source]:
     return [Source(shown(path), 1, path.read_text(encoding="utf-8")) for path in paths]
 
 
-def located(sources: Sequence[Source], clues: Iterable[str]) -> tuple[str, int | None]:
-    """Place and line of the first clue that stands in a source; the template without one."""
-    for clue in filter(None, clues):
-        for source in sources:
-            if (at := source.text.find(clue)) >= 0:
-                return source.place, source.line + source.text.count("\n", 0, at)
+def located(faults: Iterable[Fault], sources: Sequence[Source], *more: str) -> Iterator[Finding]:
+    """Each fault where its first clue stands, the fault's own or one more; else the template."""
+    for fault in faults:
+        yield fault.at(*_found(sources, (*fault.clues, *more)))
+
+
+def _found(sources: Sequence[Source], clues: Iterable[str]) -> tuple[str, int | None]:
+    for clue, source in product(filter(None, clues), sources):
+        if (at := source.text.find(clue)) >= 0:
+            return source.place, source.line + source.text.count("\n", 0, at)
     return sources[0].place, None
 
 
@@ -148,35 +168,37 @@ def findings(press: Press) -> Iterator[Finding]:
     sources = templates(press)
     for lesson, noted in product(press.material.course.lessons, (False, True)):
         for node in parse(press.source(lesson.slug, noted=noted)).nodes[1:]:
-            for rule, words, cure, *clues in _faults(node):
-                place, line = located(sources, (*clues, node.written, f"<{node.tag}"))
-                yield Finding(place, line, f"{words}: {RULES[rule]}", cure, rule)
+            yield from located(_faults(node), sources, node.written, f"<{node.tag}")
 
 
-def _faults(node: Node) -> Iterator[tuple[str, ...]]:
+def _faults(node: Node) -> Iterator[Fault]:
     tag, around = node.tag, [each.tag for each in node.around]
     if trap := TRAPS.get(tag) or TRAPS.get(f"{around[0]} *"):
-        yield "mjml-trap", f"<{tag}>", trap
+        yield Fault("mjml-trap", f"<{tag}>", cure=trap)
     elif tag.startswith("mj") and tag not in (*TAGS, "mj-all", "mj-class"):
-        yield "mjml-tag", f"<{tag}>", closest(tag, TAGS, "known are " + ", ".join(TAGS))
+        cure = closest(tag, TAGS, "known are " + ", ".join(TAGS))
+        yield Fault("mjml-tag", f"<{tag}>", cure=cure)
     elif around[0] == "mj-attributes":
-        known = chain.from_iterable(attributes.split() for _, attributes in TAGS.values())
-        yield from _attributes(node, TAGS[tag][1].split() if tag in TAGS else {"name", *known})
+        known = " ".join(each.attributes for each in TAGS.values())
+        yield from _attributes(node, TAGS[tag].attributes if tag in TAGS else f"name {known}")
     elif tag in TAGS:
-        parents, attributes = TAGS[tag]
+        parents = TAGS[tag].inside
         if around[0] not in parents:
             words = f"<{tag}> in " + (f"<{around[0]}>" if around[0] else "nothing")
-            yield "mjml-place", words, "put it into " + " or ".join(f"<{each}>" for each in parents)
-        yield from _attributes(node, attributes.split())
+            cure = "put it into " + " or ".join(f"<{each}>" for each in parents)
+            yield Fault("mjml-place", words, cure=cure)
+        yield from _attributes(node, TAGS[tag].attributes)
     elif not WORDS & {*around}:
-        yield "mjml-place", f"<{tag}> in <{around[0]}>", "put it into <mj-text> or <mj-raw>"
+        cure = "put it into <mj-text> or <mj-raw>"
+        yield Fault("mjml-place", f"<{tag}> in <{around[0]}>", cure=cure)
 
 
-def _attributes(node: Node, known: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    for name in sorted(node.attributes.keys() - {*known} - EVERYWHERE):
+def _attributes(node: Node, attributes: str) -> Iterator[Fault]:
+    known = set(attributes.split())
+    for name in sorted(node.attributes.keys() - known - EVERYWHERE):
         words, clues = f"<{node.tag} {name}>", (f'{name}="{node.get(name)}"', f'{name}="')
         if trap := TRAPS.get(f"{node.tag} {name}"):
-            yield "mjml-trap", words, trap, *clues
+            yield Fault("mjml-trap", words, clues, trap)
         else:
             cure = closest(name, known, "known are " + ", ".join(sorted(known)))
-            yield "mjml-attribute", words, cure, *clues
+            yield Fault("mjml-attribute", words, clues, cure)

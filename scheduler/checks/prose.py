@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from markdown_it import MarkdownIt
 
+from scheduler.checks.rulebook import Fault
 from scheduler.findings import Finding, shown
 from scheduler.letters.passages import Filler
 from scheduler.letters.tokens import TOKENS
@@ -87,9 +88,8 @@ class Text:
         body = (block for block in self.blocks if block.kind in ("paragraph", "item"))
         return [sentence for block in body for sentence in block.sentences]
 
-    def finding(self, rule: str, line: int, words: str, cure: str) -> Finding:
-        """A fault of this passage."""
-        return Finding(shown(self.passage.path), line, words, cure, rule)
+    def finding(self, rule: str, line: int, words: str, cure: str = "") -> Finding:
+        return Fault(rule, words, cure=cure).at(shown(self.passage.path), line)
 
 
 def texts(material: Material, **names: Any) -> list[Text]:

@@ -13,33 +13,16 @@ from functools import cache
 from math import sqrt
 
 from scheduler.checks.prose import Sentence, Text
+from scheduler.checks.rulebook import BOOK, Fault
 from scheduler.findings import Finding, shown
 from scheduler.material.lessons import Course
 
-RULES = {
-    "grade": "a letter above grade 8 loses half its readers",
-    "smog": "the whole course must read easily, not its best letter",
-    "long-sentence": "more than 20 words do not fit into one breath",
-    "long-paragraph": "more than 3 sentences look like work on a phone",
-    "long-list": "nobody remembers more than 6 points",
-    "length": "200 to 350 words are one short read",
-}
 GRADE, SMOG = 8.0, 9.0
 SENTENCE, PARAGRAPH, LIST, WARNINGS = 20, 3, 6, 7
 SHORTEST, LONGEST = 200, 350
 HARD = 3  # syllables
 
-KNOWN = {
-    word: count
-    for count, words in {
-        2: "people something every different difference guideline trial trials question questions "
-        "cushion trying gp pooing peeing someone sometimes cauda",
-        3: "equina pilates idea ideas mri nhs everyone a&e",
-        4: "sciatica sciatic recovery",
-        6: "physiotherapist physiotherapists",
-    }.items()
-    for word in words.split()
-}
+KNOWN = {word: count for count, words in BOOK.syllables.items() for word in words}
 """Syllables of words that the rules below get wrong."""
 TAIL = re.compile(r"[^aeiouy](ely|eful|eless|ement|ements|eness)$")
 SPLIT = re.compile(
@@ -74,7 +57,6 @@ def grade(sentences: Sequence[Sentence]) -> float:
 
 
 def smog(sentences: Sequence[Sentence]) -> float:
-    """SMOG grade of many sentences."""
     hard = sum(syllables(word) >= HARD for each in sentences for word in each.own_words)
     return 1.0430 * sqrt(hard * 30 / max(len(sentences), 1)) + 3.1291
 
@@ -86,29 +68,25 @@ def length(text: Text) -> int:
 
 
 def findings(text: Text) -> Iterator[Finding]:
-    """What is too long or too hard in one passage."""
     line = text.passage.lines["body"]
     if (level := grade(text.sentences)) > GRADE:
-        cure = "use shorter words and sentences; check --reading shows the worst"
-        yield text.finding("grade", line, f"reads at grade {level:.1f}", cure)
+        yield text.finding("grade", line, f"reads at grade {level:.1f}")
     if not text.fixed and not SHORTEST <= (words := length(text)) <= LONGEST:
-        cure = f"aim at {SHORTEST} to {LONGEST}"
-        yield text.finding("length", line, f"has {words} words", cure)
+        yield text.finding("length", line, f"has {words} words")
     for block in text.blocks:
         for sentence in block.sentences:
             if len(sentence.words) > SENTENCE:
                 told = f'{len(sentence.words)} words: "{sentence.text}"'
-                yield text.finding("long-sentence", block.line, told, "make two of it")
+                yield text.finding("long-sentence", block.line, told)
         if block.kind == "paragraph" and len(block.sentences) > PARAGRAPH:
             count = f"a paragraph of {len(block.sentences)} sentences"
-            yield text.finding("long-paragraph", block.line, count, "break it in two")
+            yield text.finding("long-paragraph", block.line, count)
     most = WARNINGS if text.fixed else LIST
     lists = Counter(block.after for block in text.blocks if block.kind == "item")
     for number, items in lists.items():
         if items > most:
             first = next(block for block in text.blocks if block.after == number)
-            count = f"a list of {items} points"
-            yield text.finding("long-list", first.line, count, f"keep to {most}")
+            yield text.finding("long-list", first.line, f"a list of {items} points")
 
 
 def course_findings(everything: Sequence[Text], course: Course) -> Iterator[Finding]:
@@ -116,5 +94,4 @@ def course_findings(everything: Sequence[Text], course: Course) -> Iterator[Find
     sentences = [each for text in everything if not text.fixed for each in text.sentences]
     if (level := smog(sentences)) > SMOG:
         place = shown(course.lessons[0].path.parent.parent / "course.yaml")
-        cure = "replace words of three syllables; check --reading shows where"
-        yield Finding(place, None, f"the course reads at SMOG {level:.1f}", cure, "smog")
+        yield Fault("smog", f"the course reads at SMOG {level:.1f}").at(place, None)

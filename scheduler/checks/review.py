@@ -1,28 +1,35 @@
-"""Who has read what: review dates that are past, and what still waits for a physiotherapist.
+"""What the course rests on: who has read what, until when, and sources that nothing uses.
 
-A past date is a finding. An unsigned lesson is not: the course ships unsigned, and no channel that
-reaches a patient sends it.
+An unsigned lesson is a notice and no finding: the course ships unsigned, and no channel that
+reaches a patient sends it. (Tags that lead nowhere are refused when the course is read.)
 """
 
 from collections.abc import Iterator
 from datetime import date
 
+from scheduler.checks.rulebook import Fault
 from scheduler.findings import Finding, shown
 from scheduler.material import Material
 from scheduler.material.signoff import standing
 
-RULES = {"past-review": "what was true when it was written may not be true now"}
-
 
 def findings(material: Material, today: date) -> Iterator[Finding]:
-    """What is past its date."""
+    """Passages past their date, and references that no passage cites or no claim names."""
     for passage in material.course.passages():
         if passage.review_by < today:
             words = f"was to be reviewed by {passage.review_by}"
             who = f"a registered {material.country.profession}"
             cure = f"let {who} read it against its sources, then set a new review_by"
             line = passage.lines["review_by"]
-            yield Finding(shown(passage.path), line, words, cure, "past-review")
+            yield Fault("past-review", words, cure=cure).at(shown(passage.path), line)
+    cited = {key for passage in material.course.passages() for key in passage.citations}
+    named = {key for claim in material.claims.entries.values() for key in claim.sources}
+    place = shown(material.references.path)
+    for key, line in material.references.lines.items():
+        if key not in cited:
+            yield Fault("unused-source", f'"{key}" is cited nowhere').at(place, line)
+        elif key not in named:
+            yield Fault("unused-source", f'"{key}" supports no claim').at(place, line)
 
 
 def notices(material: Material, today: date) -> list[str]:

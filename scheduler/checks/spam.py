@@ -8,7 +8,6 @@ from email import message_from_bytes
 
 from scheduler.findings import Finding, NotDone
 
-RULES = {"spam": "above half a point some servers begin to hesitate"}
 MOST = 0.5
 SECONDS = 300
 STATUS = re.compile(r"score=(-?[0-9.]+).*?tests=([A-Z0-9_,\s]*)", re.DOTALL)

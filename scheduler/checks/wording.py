@@ -1,6 +1,7 @@
-"""Words that a letter does not use, and what it says instead.
+"""Words that a letter does not use, and what it says instead; numbers that a patient can weigh.
 
-Each rule is a pattern over a block's words; some count only beside another pattern.
+The rulebook says which words they are; some count only beside others. Of numbers there are few,
+with one denominator, and each has its source.
 """
 
 import re
@@ -9,107 +10,56 @@ from dataclasses import replace
 
 from scheduler.checks.envelope import telling
 from scheduler.checks.prose import Block, Text
+from scheduler.checks.rulebook import BOOK, RULES, whole
 from scheduler.findings import Finding, shown
 from scheduler.material import Material
 
-RULES = {
-    "hard-word": "a patient would not say it across a table",
-    "contraction": "not everybody reads them, and a missed n't turns the meaning round",
-    "click-here": "a link says where it goes",
-    "percent": "87 in 100 is understood by more people than 87%",
-    "range-dash": "a dash between numbers is read as minus, or not at all",
-    "frightening": "words that picture the body as broken make pain worse",
-    "belittling": "pain is never just, only or simply anything",
-    "blame": "whoever does not get better must not read that it is their fault",
-    "reassurance": "comfort beside a warning sign talks people out of getting help",
-    "marketing": "a letter about somebody's health sells nothing",
-    "repeated": "a sentence that came before is skipped, and the next one with it",
-}
-
-INSTEAD = {
-    word: instead
-    for instead, words in {
-        "pee": ("urinate",),
-        "peeing": ("urinating",),
-        "bottom": ("back passage",),
-        "poo": ("stool", "stools", "bowel movement", "bowel movements"),
-        "a high temperature": ("fever",),
-        "medicine": ("medication", "drug"),
-        "medicines": ("medications", "drugs"),
-        "new": ("acute",),
-        "long-lasting": ("chronic",),
-        "{{ profession }}": ("clinician",),
-        "{{ profession }}s": ("clinicians",),
-        "sort out": ("triage",),
-        "have": ("suffering from", "suffer from"),
-        "person with": ("sufferer",),
-        "people with": ("sufferers",),
-        "older": ("elderly",),
-        "for example": ("e.g.",),
-        "that is": ("i.e.",),
-        "happen": ("occur",),
-        "happens": ("occurs",),
-        "happened": ("occurred",),
-        "what makes it more likely": ("risk factor", "risk factors"),
-    }.items()
-    for word in words
-}
-CLICK = r"\b(?:click|tap) (?:here|below)\b"
-PAIN = r"\b(?:pain|hurts?|aches?)\b"
-FRIGHTENING = (
-    r"\b(?:degenerati(?:on|ve)|wear and tear|damaged?|damaging|crush(?:ed|ing)?|trapped|pinched|"
-    r"herniat(?:ion|ed)|ruptured?|crumbling|out of place|unstable|permanent(?:ly)?|paraly[sz]ed|"
-    r"slipped discs?)\b"
-)
-WARNING = r"\b(numb\w*|weak(?:ness|er)?|bladder|bowels?|pee\w*|poo\w*)\b"
-REASSURING = (
-    r"\b(not dangerous|harmless|safe|do not worry|no need to worry|nothing to (?:fear|worry about)|"
-    r"most people|most sciatica|usually (?:gets?|improves?)|not a sign|without lasting|rare|"
-    r"perfectly normal|will pass|nothing is wrong)\b"
-)
-MARKETING = (
-    r"(?:\b|(?<=\s))(?:book (?:now|online|today|your|an? )|special offer|our offers?|discounts?|"
-    r"vouchers?|prices?|free (?:trial|session|assessment)|buy|shop|review us|"
-    r"leave (?:us )?a review|[£$€]\s?\d+)"
-)
-BLAME = (
-    r"\b(?:if you (?:had|do (?:this|it|them) (?:right|properly|correctly)|try hard(?: enough)?)|"
-    r"the right approach|with the right (?:advice|attitude)|you should have|fail(?:ed)? to)\b"
-)
-BANS = [
-    (rule, re.compile(pattern, re.IGNORECASE), re.compile(beside, re.IGNORECASE), cure)
-    for rule, pattern, beside, cure in (
-        ("contraction", r"\b\w+n[’']t\b", "", "write not in full"),
-        ("click-here", CLICK, "", "name the page that the link opens"),
-        ("percent", r"\d+\s?%|\bper ?cent\b", "", "write 87 in 100"),
-        ("range-dash", r"\d\s?[–—-]\s?\d", "", "write 6 to 8"),
-        ("frightening", FRIGHTENING, "", "say what is there in calm words, or leave it out"),
-        ("belittling", r"\b(?:just|only|simply)\b", PAIN, "leave the word out"),
-        ("blame", BLAME, "", "say what can help, without a condition"),
-        ("reassurance", REASSURING, WARNING, "move the comfort to a paragraph of its own"),
-        ("marketing", MARKETING, "", "leave it out"),
-    )
-]
-"""Rule, what must not stand, what it must not stand beside, and what to do."""
-HARD = re.compile(
-    rf"(?<!\w)({'|'.join(map(re.escape, sorted(INSTEAD, key=len, reverse=True)))})(?!\w)",
-    re.IGNORECASE,
-)
+INSTEAD = {word: say for say, words in BOOK.instead.items() for word in words}
+HARD = whole(sorted(map(re.escape, INSTEAD), key=len, reverse=True))
 QUOTED = re.compile(r'"[^"]*"')
 SHORT = 4  # words; "The pain may:" may come twice
+MOST = 2  # figures in a letter
+STATISTIC = re.compile(r"\b(\d+) (?:in|out of) (?:every )?(\d+)\b")
+FIGURE = re.compile(r"(?<![\w.])\d+(?![\w])")
+OURS = re.compile(r"\bletters?\b", re.IGNORECASE)
 
 
 def findings(text: Text) -> Iterator[Finding]:
-    """The words of one passage that must not stand there."""
     for block in text.blocks:
         words = f"{block.lead} {block.text}" if block.lead else block.text
         for match in HARD.finditer(words):
             cure = f"say {INSTEAD[match[0].casefold()]}"
-            yield _finding(text, block, "hard-word", match[0], cure)
-        for rule, banned, beside, cure in BANS:
-            searched = _corrected(words) if rule == "frightening" else words
-            if (found := banned.search(searched)) and beside.search(words):
-                yield _finding(text, block, rule, found[0].strip(), cure)
+            yield text.finding("hard-word", block.line, f'"{match[0]}"', cure)
+        for name, rule in RULES.items():
+            searched = _corrected(words) if name == "frightening" else words
+            found = rule.words.search(searched) if rule.words else None
+            if found and rule.beside.search(words):
+                yield text.finding(name, block.line, f'"{found[0]}"')
+    yield from _numbers(text)
+
+
+def _numbers(text: Text) -> Iterator[Finding]:
+    statistics = []
+    for block in text.blocks:
+        statistics += [(match, block.line) for match in STATISTIC.finditer(block.text)]
+        for sentence in block.sentences:
+            figure = FIGURE.search(sentence.text)
+            if figure and not (sentence.cites or text.fixed or OURS.search(sentence.text)):
+                words = f'"{sentence.text}" has a figure and no source'
+                yield text.finding("uncited-figure", block.line, words)
+        if match := BOOK.number_words.search(block.text):
+            yield text.finding("number-word", block.line, f'"{match[0]}"')
+        bare = BOOK.frequency.search(block.text)
+        if bare and not any(each.cites or STATISTIC.search(each.text) for each in block.sentences):
+            words = f'"{bare[0]}" stands without a number or a source'
+            yield text.finding("bare-frequency", block.line, words)
+    if len(statistics) > MOST:
+        line = statistics[MOST][1]
+        yield text.finding("too-many-figures", line, f"{len(statistics)} figures in one letter")
+    denominators = {match[2] for match, _ in statistics}
+    if len(denominators) > 1:
+        words = f"figures in {' and in '.join(sorted(denominators, key=int))}"
+        yield text.finding("denominators", statistics[-1][1], words)
 
 
 def frame_findings(material: Material) -> Iterator[Finding]:
@@ -122,8 +72,7 @@ def frame_findings(material: Material) -> Iterator[Finding]:
         passage = replace(material.course.emergency, path=material.clinic_file.path)
         text = Text(passage, (Block("paragraph", words, line),), fixed=True)
         yield from findings(text)
-        cure = "leave it to the lesson"
-        yield from telling(shown(passage.path), line, ".".join(place), words, cure)
+        yield from telling(shown(passage.path), line, ".".join(place), words)
 
 
 def repeated(everything: Sequence[Text]) -> Iterator[Finding]:
@@ -137,12 +86,8 @@ def repeated(everything: Sequence[Text]) -> Iterator[Finding]:
             if key in seen:
                 place, line = seen[key]
                 words = f'"{sentence.text}" stands in {place}:{line} too'
-                yield text.finding("repeated", sentence.line, words, "say it in another way")
+                yield text.finding("repeated", sentence.line, words)
             seen.setdefault(key, (shown(text.passage.path), sentence.line))
-
-
-def _finding(text: Text, block: Block, rule: str, words: str, cure: str) -> Finding:
-    return text.finding(rule, block.line, f'"{words}": {RULES[rule]}', cure)
 
 
 def _corrected(words: str) -> str:

@@ -35,6 +35,11 @@ COMMANDS = {
     "send": ("sending", "Send what is due: one round."),
     "settle": ("sending", "Say whether an undecided letter arrived."),
     "run": ("service", "Send what is due, every minute, and serve the pages."),
+    "export": ("keeping", "Write everything that is kept about a person."),
+    "forget": ("keeping", "Remove everything about a person, or what is older than you allow."),
+    "doctor": ("doctor", "Look at everything that can be amiss, and say what to do."),
+    "backup": ("backup", "Write all that is known into one sealed file."),
+    "restore": ("backup", "Put a backup in place of the database."),
     "staff": ("staff", "Invite staff to the pages, list them, or let one in no more."),
     "simulate": ("trial", "Run the roster through a simulated clock."),
     "demo": ("trial", "Show the whole course with the example people."),
@@ -46,7 +51,6 @@ class Lazy(click.Group):
     """Commands by name, each in the module that COMMANDS names."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """The names, in the order in which a clinic meets them."""
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -72,10 +76,10 @@ def cli() -> None:
     """
 
 
-def main() -> None:
-    """Run the command; say what is wrong in a line, and never with a traceback."""
+def main(command: click.Command = cli) -> None:
+    """Run a command; say what is wrong in a line, and never with a traceback."""
     try:
-        code = cli(standalone_mode=False)
+        code = command(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code

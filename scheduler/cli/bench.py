@@ -12,13 +12,12 @@ from time import perf_counter
 
 import click
 from mjml import mjml2html
-from rich.table import Table
 
-from scheduler.cli.desk import Desk
-from scheduler.cli.people import console
-from scheduler.cli.specimen import SOMEBODY
+from scheduler.cli.desk import Desk, print_table
+from scheduler.cli.rendering import SOMEBODY
 from scheduler.delivery.channels.folder import Folder
-from scheduler.delivery.round import Round, merge_values
+from scheduler.delivery.merge import merge_values
+from scheduler.delivery.round import Round
 from scheduler.ledger import people
 from scheduler.ledger.database import Database
 from scheduler.ledger.people import Person, new_id
@@ -51,10 +50,8 @@ def bench(number: int) -> None:
         ("plan a person", _rate(lambda: desk.planner.plan(crowd[0], {}, now), 2_000), ""),
         ("a round: claim, fill, write, record", _round(desk, crowd, now), f"{number} due letters"),
     ]
-    table = Table("what", "a second", "", box=None, pad_edge=False)
-    for what, rate, ratio in rows:
-        table.add_row(what, f"{rate:,.0f}", ratio)
-    console().print(table)
+    told = [(what, f"{rate:,.0f}", ratio) for what, rate, ratio in rows]
+    print_table(("what", "a second", ""), told)
 
 
 def _rate(work: Callable[[], object], times: int) -> float:

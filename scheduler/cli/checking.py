@@ -4,14 +4,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from scheduler import checks
 from scheduler.checks import browser, markup, reading, review, spam
 from scheduler.checks.prose import Text, texts
-from scheduler.cli.desk import Desk, json_option, print_json
-from scheduler.cli.people import console
+from scheduler.checks.rulebook import RULES
+from scheduler.cli.desk import Desk, json_option, print_json, print_table
 from scheduler.findings import Finding
 from scheduler.material.lessons import Lesson
 
@@ -39,7 +37,7 @@ def check(*, as_table: bool, in_browser: bool, as_spam: bool, github: bool, as_j
         done.findings.extend(spam.findings({name: each.octets for name, each in letters.items()}))
     checked = {
         "lessons": len(material.course.lessons),
-        "rules": len(checks.RULES),
+        "rules": len(RULES),
         "claims": len(material.claims.entries),
         "sources": len(material.references.entries),
         "countries": len(material.countries),
@@ -74,13 +72,13 @@ def _annotation(finding: Finding) -> str:
 
 def _print_reading(everything: list[Text]) -> None:
     """How hard each passage is, and its longest sentence."""
-    table = Table("text", "words", "grade", "longest", "its longest sentence", box=None)
+    rows = []
     for text in everything:
         longest = max(text.sentences, key=lambda each: len(each.words))
         grade, words = f"{reading.grade(text.sentences):.1f}", f"{len(longest.words)}"
         name = text.passage.slug if isinstance(text.passage, Lesson) else text.passage.path.stem
-        table.add_row(name, f"{reading.length(text)}", grade, words, escape(longest.text))
-    console().print(table)
+        rows.append((name, f"{reading.length(text)}", grade, words, longest.text))
+    print_table(("text", "words", "grade", "longest", "its longest sentence"), rows)
     lessons = [sentence for each in everything if not each.fixed for sentence in each.sentences]
     worst = sorted(lessons, key=lambda sentence: reading.grade([sentence]), reverse=True)[:5]
     click.echo("\nthe hardest sentences:")

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from scheduler.delivery.round import Round
 from scheduler.findings import closest, wrong
@@ -28,28 +31,6 @@ from scheduler.roster.merge import merge
 from scheduler.settings import Settings
 
 
-class Instant(click.ParamType[datetime]):
-    """An ISO 8601 instant with its offset from UTC."""
-
-    name = "instant"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """Parse, and refuse a time of nowhere."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
-            self.fail(f'"{value}" is not an instant; write one as in 2026-11-24T09:30Z', param, ctx)
-        if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-            self.fail(f'"{value}" is too far away', param, ctx)
-        return moment.astimezone(UTC)
-
-
 class Parsed(click.ParamType[Any]):
     """A value that is written as in our files, with the same check and cure."""
 
@@ -57,14 +38,29 @@ class Parsed(click.ParamType[Any]):
         self.name, self.parse = name, parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse, and say the cure."""
         try:
             return self.parse(value)
         except Unusable as error:
             self.fail(f"{error}; {error.cure}", param, ctx)
 
 
+def parse_instant(value: Any) -> datetime:
+    """An ISO 8601 instant; one without its offset from UTC is a time of nowhere."""
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Unusable(f'"{value}" is not an instant', "write one as in 2026-11-24T09:30Z")
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        cure = f"write a year from {FIRST_YEAR} to {LAST_YEAR}"
+        raise Unusable(f'"{value}" is too far away', cure)
+    return moment.astimezone(UTC)
+
+
 DATE = Parsed("YYYY-MM-DD", parse_date)
+INSTANT = Parsed("instant", parse_instant)
+PATH = click.Path(path_type=Path)
 
 
 def me() -> str:
@@ -74,7 +70,7 @@ def me() -> str:
 
 now_option = click.option(
     "--now",
-    type=Instant(),
+    type=INSTANT,
     default=lambda: datetime.now(UTC),
     show_default="this moment",
     help="Act as if it were this instant, as in 2026-11-24T09:30Z.",
@@ -97,17 +93,14 @@ class Desk:
 
     @cached_property
     def material(self) -> Material:
-        """course/ and clinic.yaml."""
         return read_material(self.settings)
 
     @cached_property
     def planner(self) -> Planner:
-        """The plan with the clinic's calendar."""
         return Planner(self.material)
 
     @cached_property
     def press(self) -> Press:
-        """The editions."""
         return Press(self.material, self.settings.templates)
 
     @cached_property
@@ -122,7 +115,6 @@ class Desk:
 
     @cached_property
     def keys(self) -> Keys:
-        """What stop links and marks are made with."""
         return Keys(self.settings.secrets, self.settings.url)
 
     def roster(self, today: date) -> Roster:
@@ -130,8 +122,7 @@ class Desk:
         return read_roster(self.settings.subscribers, self.material.course, today)
 
     def today(self, now: datetime) -> date:
-        """The clinic's date."""
-        return now.astimezone(self.material.clinic.timezone).date()
+        return self.material.clinic.today(now)
 
     def enrolled(self, now: datetime) -> list[tuple[Person, list[PlannedLetter]]]:
         """Everybody enrolled, with their letters."""
@@ -164,5 +155,19 @@ class Desk:
 
 
 def print_json(value: Any) -> None:
-    """For a program."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    """For a program; dates and times as ISO 8601 writes them."""
+    told = json.dumps(value, ensure_ascii=False, indent=2, default=lambda when: when.isoformat())
+    click.echo(told)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """For a person; nothing in the rows is taken for markup."""
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console().print(table)
+
+
+def console() -> Console:
+    """A terminal that does not guess what is a link or a number."""
+    return Console(highlight=False, soft_wrap=False)

@@ -8,21 +8,30 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scheduler.cli.desk import DATE, Desk, json_option, now_option, print_json
+from scheduler.cli.desk import (
+    DATE,
+    PATH,
+    Desk,
+    console,
+    json_option,
+    now_option,
+    print_json,
+    print_table,
+)
 from scheduler.delivery.behind import Heartbeat, behind
-from scheduler.findings import closest, shown, wrong
+from scheduler.findings import closest, shown, writing, wrong
 from scheduler.ledger import people, trail
 from scheduler.ledger.impact import impact as impact_of
 from scheduler.ledger.people import Person
 from scheduler.material import Material
-from scheduler.plan.reasons import on
+from scheduler.plan.reasons import on, timed
 from scheduler.plan.rules import PlannedLetter, next_letter
 from scheduler.roster.entries import entry_of, written
 
+TOLD = ("lesson", "week", "local", "utc", "state", "reasons")  # of a letter, to a program
 Timelines = Iterable[tuple[Person, list[PlannedLetter]]]
 
 
@@ -38,17 +47,17 @@ def roster(context: click.Context, now: datetime, *, as_json: bool) -> None:
     if as_json:
         print_json([_summary(person, letters) for person, letters in timelines])
         return
-    table = Table("id", "name", "status", "sent", "next letter", box=None, pad_edge=False)
+    rows = []
     for person, letters in timelines:
-        row = _summary(person, letters)
+        sent = f"{_summary(person, letters)['sent']}"
         following = next_letter(letters)
         next_words = when(following) if following else _standing(letters)
-        table.add_row(person.id, escape(person.name), row["status"], f"{row['sent']}", next_words)
-    console().print(table)
+        rows.append((person.id, person.name, person.status, sent, next_words))
+    print_table(("id", "name", "status", "sent", "next letter"), rows)
 
 
 @roster.command()
-@click.option("--to", "file", type=click.Path(path_type=Path), help="A new file; else printed.")
+@click.option("--to", "file", type=PATH, help="A new file; else printed.")
 def export(file: Path | None) -> None:
     """Write the roster as it stands in the database; to enrol it changes nothing."""
     desk = Desk()
@@ -57,12 +66,9 @@ def export(file: Path | None) -> None:
     if file is None:
         click.echo(text, nl=False)
         return
-    try:
-        with file.open("x", encoding="utf-8") as new:
-            new.write(text)
-    except OSError as error:
-        reason = (error.strerror or "cannot be written").lower()
-        raise wrong(file, None, reason, "name a file that is not there yet") from None
+    cure = "name a file that is not there yet"
+    with writing(file, cure), file.open("x", encoding="utf-8") as new:
+        new.write(text)
     click.echo(f"wrote {shown(file)}")
 
 
@@ -121,13 +127,13 @@ def impact(now: datetime, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(found))
         return
-    table = Table("lesson", "edit", "before it", "at it", "past it", "", box=None, pad_edge=False)
+    rows = []
     for each in found.effects:
         instead = "; ".join(f"{number} get {words}" for words, number in each.instead.items())
         numbers = (str(number) for number in (each.before, each.waiting, each.past))
-        table.add_row(each.lesson, each.edit, *numbers, instead)
-    if found.effects:
-        console().print(table)
+        rows.append((each.lesson, each.edit, *numbers, instead))
+    if rows:
+        print_table(("lesson", "edit", "before it", "at it", "past it", ""), rows)
     else:
         click.echo("no lesson was put in, taken out, moved or renamed")
     changes = (
@@ -150,7 +156,7 @@ def audit(who: str | None, most: int, *, as_json: bool) -> None:
             raise wrong("ID", None, f'nobody has the id "{who}"', "see physiopost roster")
         lines = trail.newest(db, who, most)
     if as_json:
-        print_json([asdict(line) | {"at": line.at.isoformat()} for line in lines])
+        print_json([asdict(line) for line in lines])
         return
     for line in lines:
         imported = f" ({line.batch})" if line.batch else ""
@@ -160,21 +166,8 @@ def audit(who: str | None, most: int, *, as_json: bool) -> None:
 
 def planned(person: Person, letters: Iterable[PlannedLetter]) -> dict[str, object]:
     """A person's plan for a program."""
-    return {
-        "id": person.id,
-        "status": person.status,
-        "letters": [
-            {
-                "lesson": letter.lesson,
-                "week": letter.week,
-                "local": letter.local.isoformat() if letter.local else None,
-                "utc": letter.utc.isoformat() if letter.utc else None,
-                "state": letter.state,
-                "reasons": list(letter.reasons),
-            }
-            for letter in letters
-        ],
-    }
+    told = [{name: getattr(letter, name) for name in TOLD} for letter in letters]
+    return {"id": person.id, "status": person.status, "letters": told}
 
 
 def chain(letter: PlannedLetter) -> str:
@@ -198,16 +191,9 @@ def print_timelines(timelines: Timelines, material: Material) -> None:
         out.print(table)
 
 
-def console() -> Console:
-    """A terminal that does not guess what is a link or a number."""
-    return Console(highlight=False, soft_wrap=False)
-
-
 def when(letter: PlannedLetter) -> str:
     """`Tue 24 Nov 2026 09:30 GMT`; nothing for a letter without a date."""
-    if letter.local is None:
-        return ""
-    return f"{on(letter.local.date())} {letter.local:%Y %H:%M %Z}"
+    return timed(letter.local) if letter.local else ""
 
 
 def first_letter(desk: Desk, person: Person, now: datetime) -> str:
@@ -237,11 +223,11 @@ def _post(
 
 def _print_post(timelines: Timelines, material: Material) -> None:
     post = [(letter.utc, person, letter) for person, letters in timelines for letter in letters]
-    table = Table("when", "id", "name", "state", "letter", box=None, pad_edge=False)
-    for _, person, letter in sorted(post, key=lambda row: (row[0] is None, row[0], row[1].id)):
+    rows = []
+    for _, person, letter in sorted(post, key=lambda row: (row[0], row[1].id)):
         title = material.course.by_slug[letter.lesson].title
-        table.add_row(when(letter), person.id, escape(person.name), letter.state, escape(title))
-    console().print(table)
+        rows.append((when(letter), person.id, person.name, letter.state, title))
+    print_table(("when", "id", "name", "state", "letter"), rows)
     click.echo(f"{len(post)} letters")
 
 
@@ -252,7 +238,7 @@ def _print_behind(desk: Desk, now: datetime, *, as_json: bool) -> None:
         last = Heartbeat.last(db)
     found = behind(desk.enrolled(now), barred, last, now)
     if as_json:
-        print_json([asdict(each) | {"since": each.since.isoformat()} for each in found])
+        print_json([asdict(each) for each in found])
     else:
         for each in found:
             click.echo(f"{each.id}  {each.lesson}  since {on(each.since)}: {each.why}")
@@ -273,5 +259,5 @@ def _summary(person: Person, letters: list[PlannedLetter]) -> dict[str, Any]:
         "status": person.status,
         "sent": sum(letter.state == "sent" for letter in letters),
         "undecided": sum(letter.state == "undecided" for letter in letters),
-        "next": following.local.isoformat() if following and following.local else None,
+        "next": following.local if following else None,
     }

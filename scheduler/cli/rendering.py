@@ -1,18 +1,27 @@
-"""render: the letters as files, to look at."""
+"""render: the letters as files, to look at; nothing is sent."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from scheduler.checks import browser
-from scheduler.cli.desk import Desk
-from scheduler.cli.specimen import SOMEBODY, specimens
-from scheduler.findings import closest, shown, wrong
+from scheduler.cli.desk import PATH, Desk
+from scheduler.delivery.merge import merge_values
+from scheduler.findings import closest, shown, writing, wrong
+from scheduler.ledger.people import Person
+from scheduler.letters.fill import Envelope, fill, on_screen
+from scheduler.letters.mime import serialise
+from scheduler.material.lessons import Lesson
+from scheduler.web.samples import SAMPLES
+
+SOMEBODY = SAMPLES["sam"].person
 
 
 @click.command()
-@click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="Where to.")
+@click.option("--to", "folder", type=PATH, required=True, help="Where to.")
 @click.option("--lesson", "slug", help="One lesson instead of all.")
 @click.option("--for", "who", help="A person of the roster instead of an invented one.")
 @click.option("--source", is_flag=True, help="Write the MJML too.")
@@ -29,8 +38,9 @@ def render(
         cure = closest(slug, course.by_slug, "known are " + ", ".join(course.by_slug))
         raise wrong("--lesson", None, f'"{slug}" is not a lesson', cure)
     person = desk.timeline(who, now)[0] if who else SOMEBODY
-    letters = list(specimens(desk, person, now, [course.by_slug[slug]] if slug else ()))
-    try:
+    lessons = [course.by_slug[slug]] if slug else course.lessons
+    letters = list(_specimens(desk, person, now, lessons))
+    with writing(folder, "name another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         for letter in letters:
             base = folder / letter.name
@@ -39,10 +49,38 @@ def render(
             base.with_suffix(".eml").write_bytes(letter.octets)
             if source:
                 base.with_suffix(".mjml").write_text(letter.mjml, encoding="utf-8")
-    except OSError as error:
-        reason = (error.strerror or "cannot be written to").lower()
-        raise wrong(folder, None, reason, "name another folder") from None
     click.echo(f"{len(letters)} letters in {shown(folder)}")
     if pictures:
         number = browser.pictures({letter.name: letter.html for letter in letters}, folder)
         click.echo(f"{number} pictures in {shown(folder)}")
+
+
+@dataclass(frozen=True)
+class _Specimen:
+    """One lesson as one person gets it."""
+
+    name: str
+    html: str
+    text: str
+    octets: bytes
+    mjml: str
+
+
+def _specimens(
+    desk: Desk, person: Person, now: datetime, lessons: Sequence[Lesson]
+) -> Iterator[_Specimen]:
+    """The letters of some lessons, as if the person had just come to each."""
+    for lesson in lessons:
+        noted = bool(person.note)
+        edition = desk.press.edition(lesson.slug, noted, person.style)
+        gone = {each.slug: now for each in desk.material.course.lessons[: lesson.week + 1]}
+        following = desk.planner.coming(person, gone, now)
+        values = merge_values(person, following, desk.keys, desk.material.clinic.name)
+        letter = fill(edition, values)
+        yield _Specimen(
+            name=lesson.slug,
+            html=on_screen(letter.html, edition.logo),
+            text=letter.text,
+            octets=serialise(edition, Envelope(lesson.slug, person.email, now, values)),
+            mjml=desk.press.source(lesson.slug, noted=noted),
+        )

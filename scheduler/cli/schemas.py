@@ -13,7 +13,8 @@ import click
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from scheduler.findings import shown, wrong
+from scheduler.cli.desk import PATH
+from scheduler.findings import shown, writing
 from scheduler.material.clinic import Clinic
 from scheduler.material.countries import Country
 from scheduler.material.evidence import Claim, Reference
@@ -33,23 +34,14 @@ FILES: dict[str, tuple[str, Any]] = {
 
 
 @click.command()
-@click.option(
-    "--to",
-    "folder",
-    type=click.Path(path_type=Path),
-    default=Path(".schemas"),
-    show_default=True,
-    help="Where to.",
-)
+@click.option("--to", "folder", type=PATH, default=".schemas", show_default=True, help="Where to.")
 def schemas(folder: Path) -> None:
     """Write a JSON Schema for each kind of file, as NAME.schema.json."""
-    try:
+    with writing(folder, "name another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             text = json.dumps(schema(name), ensure_ascii=False, indent=2) + "\n"
             (folder / f"{name}.schema.json").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise wrong(folder, None, str(error.strerror).lower(), "name another folder") from None
     line = f"# yaml-language-server: $schema={shown(folder)}/subscribers.schema.json"
     click.echo(f"{len(FILES)} schemas in {shown(folder)}; first line of a file to check: {line}")
 

@@ -9,7 +9,7 @@ from scheduler.cli.desk import Desk, json_option, me, now_option, print_json
 from scheduler.delivery.behind import Heartbeat
 from scheduler.delivery.channels import Channel, open_channel
 from scheduler.delivery.gallery import gallery_page, write_gallery
-from scheduler.delivery.round import Report
+from scheduler.delivery.round import Report, Stopped, never
 from scheduler.findings import wrong
 from scheduler.material.signoff import Standing
 from scheduler.plan.reasons import on
@@ -35,16 +35,11 @@ def send(now: datetime, *, dry_run: bool, as_json: bool) -> None:
         barred = desk.round.barred(now) if desk.settings.channel != "folder" else {}
         waiting = Counter(each for _, letter in due for each in barred.get(letter.lesson, ()))
         if as_json:
-            print_json(
-                [
-                    {
-                        "id": person.id,
-                        "lesson": letter.lesson,
-                        "unsigned": [each.what for each in barred.get(letter.lesson, ())],
-                    }
-                    for person, letter in due
-                ]
-            )
+            rows = []
+            for person, letter in due:
+                signs = [each.what for each in barred.get(letter.lesson, ())]
+                rows.append({"id": person.id, "lesson": letter.lesson, "unsigned": signs})
+            print_json(rows)
             return
         for person, letter in due:
             when = f"{on(letter.local.date())} {letter.local:%H:%M}" if letter.local else ""
@@ -58,19 +53,12 @@ def send(now: datetime, *, dry_run: bool, as_json: bool) -> None:
     with open_channel(desk.settings) as channel:
         report = one_round(desk, channel, now)
     if as_json:
-        print_json(
-            {
-                "letters": dict(report.letters),
-                "reasons": dict(report.reasons),
-                "down": report.down,
-                "unread": report.unread,
-                "undecided": report.undecided,
-                "unsigned": {
-                    each.what: {"letters": number, "state": each.state, "words": each.words}
-                    for each, number in report.unsigned.items()
-                },
-            }
-        )
+        names = ("letters", "reasons", "down", "unread", "undecided")
+        unsigned = {
+            each.what: {"letters": number, "state": each.state, "words": each.words}
+            for each, number in report.unsigned.items()
+        }
+        print_json({name: getattr(report, name) for name in names} | {"unsigned": unsigned})
     else:
         for line in told(report):
             click.echo(line)
@@ -123,10 +111,10 @@ def _unsigned(waiting: Counter[Standing]) -> list[str]:
     ]
 
 
-def one_round(desk: Desk, channel: Channel, now: datetime) -> Report:
+def one_round(desk: Desk, channel: Channel, now: datetime, stopped: Stopped = never) -> Report:
     """One round at `now`, and for the folder channel the pages to leaf through."""
     desk.planner.refresh(desk.database, now)
-    report = desk.round.run(channel, lambda: now)
+    report = desk.round.run(channel, lambda: now, stopped)
     with desk.database.write() as db:
         Heartbeat(now, report.down).keep(db)
     if channel.name == "folder" and report.letters["accepted"]:

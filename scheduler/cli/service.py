@@ -5,7 +5,8 @@
    it has changed, everything is read again. What cannot be used is said once; until it is mended,
    the service goes on with what it had.
    The pages then show it too.
-3. A good round is told to PHYSIOPOST_PING, so that silence is noticed outside.
+3. Once a night what clinic.yaml keeps no longer is removed (see keeping.py).
+4. A good round is told to PHYSIOPOST_PING, so that silence is noticed outside.
 
 `--no-web` and `--only-web` do one half each, so that the two can run in processes of their own.
 """
@@ -13,15 +14,18 @@
 import logging
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from time import sleep
 from urllib import request
 
 import click
 
+from scheduler.cli import logs
 from scheduler.cli.desk import Desk
+from scheduler.cli.keeping import keeping_of
 from scheduler.cli.sending import one_round, told
 from scheduler.delivery.channels import Channel, open_channel
-from scheduler.delivery.round import Report
-from scheduler.findings import WrongInput
+from scheduler.delivery.round import Report, Stopped, never
+from scheduler.findings import NotDone, WrongInput
 from scheduler.ledger import staff
 from scheduler.material.signoff import FILE
 from scheduler.roster.watch import Watch, digest
@@ -32,6 +36,7 @@ from scheduler.worker import work
 
 FIRST = "physiopost staff invite EMAIL --name NAME --role admin"
 PATIENCE = 5  # seconds for the ping's answer
+ATTEMPTS, PAUSE = 30, 2  # to open the database; seconds between them
 log = logging.getLogger(__name__)
 
 
@@ -42,15 +47,16 @@ def run(*, no_web: bool, only_web: bool) -> None:
     """Send what is due, every minute, and serve the pages, until SIGTERM or Ctrl-C."""
     if no_web and only_web:
         raise click.UsageError("--no-web and --only-web leave nothing to do")
-    serve(Desk(), web=not no_web, sending=not only_web)
+    desk = Desk()
+    logs.begin(as_json=desk.settings.json_log)
+    _wait_for_the_database(desk)
+    serve(desk, web=not no_web, sending=not only_web)
 
 
 def serve(desk: Desk, *, web: bool = True, sending: bool = True) -> None:
     """Run the service of a desk until it is stopped."""
     desk.press.all()
     desk.planner.refresh(desk.database, clock())
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
     with ExitStack() as open_now:
         channel = open_now.enter_context(open_channel(desk.settings)) if sending else None
         click.echo(f"sending by {channel.name}; stop with Ctrl-C" if channel else "not sending")
@@ -63,6 +69,19 @@ def serve(desk: Desk, *, web: bool = True, sending: bool = True) -> None:
                 click.echo(f"nobody can sign in yet: {FIRST}")
         work(Shift(desk, office, channel).round)
     click.echo("stopped")
+
+
+def _wait_for_the_database(desk: Desk) -> None:
+    """After a power cut everything starts at once, and the database may come last."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return desk.database.close()
+        except NotDone as error:
+            if attempt == ATTEMPTS:
+                raise
+            log.warning("%s; trying again", error)
+            sleep(PAUSE)
+    return None
 
 
 def office_of(desk: Desk) -> Office:
@@ -90,7 +109,7 @@ class Shift:
         self.signed = digest(self.signoff)
         self.watch = Watch(desk.settings.subscribers)
 
-    def round(self) -> str:
+    def round(self, stopped: Stopped = never) -> str:
         """Look at the files, send what is due; a line for the log if there is something to say."""
         now = clock()
         if (signed := digest(self.signoff)) != self.signed:
@@ -101,23 +120,25 @@ class Shift:
         desk = self.desk
         for line in self.watch.look(desk.database, desk.planner, desk.keys, now):
             log.info("%s", line)
-        report = one_round(desk, self.channel, now)
+        if line := keeping_of(desk).nightly(now):
+            log.info("%s", line)
+        report = one_round(desk, self.channel, now, stopped)
         if report.down is None:
             self._ping()
         return self._news(report)
 
     def _take_up(self, now: datetime) -> None:
         """Read everything again; what cannot be used leaves the service as it is."""
-        fresh = Desk()
-        fresh.settings, fresh.database = self.desk.settings, self.desk.database
         try:
-            fresh.press.all()
-            fresh.planner.refresh(fresh.database, now)
+            self.office.take_up(now)
         except WrongInput as error:
             log.error("the edited course was not taken up: %s", error)  # noqa: TRY400 - for people
         else:
+            fresh = Desk()
+            fresh.settings, fresh.database = self.desk.settings, self.desk.database
+            fresh.planner, fresh.press = self.office.planner, self.office.press
+            fresh.material = fresh.planner.material
             self.desk = fresh
-            self.office.planner, self.office.press = fresh.planner, fresh.press
 
     def _ping(self) -> None:
         if address := self.desk.settings.ping:

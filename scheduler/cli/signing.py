@@ -1,34 +1,20 @@
 """sign: a physiotherapist puts a name under what patients will read."""
 
-import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar
 
 import click
 
-import scheduler
 from scheduler.cli.desk import Desk
 from scheduler.findings import closest, shown, wrong
-from scheduler.material import Material
+from scheduler.material import Material, signing
 from scheduler.material.fields import clean, filled, parse_date
 from scheduler.material.lessons import CITATION
-from scheduler.material.signoff import (
-    ALL,
-    BLOCKS,
-    FILE,
-    Signature,
-    content_hash,
-    parse_registration,
-    passages,
-    signed,
-    standing,
-)
-from scheduler.material.yamlfile import Unusable, read_text
+from scheduler.material.signoff import ALL, BLOCKS, parse_registration, passages, standing
+from scheduler.material.yamlfile import Unusable
 
-PACKAGE = Path(scheduler.__file__).resolve().parent
 Value = TypeVar("Value")
 
 
@@ -56,26 +42,13 @@ def sign(what: str, name: str, registration: str, day: str | None, *, yes: bool)
     on = _checked("--on", lambda: parse_date(day)) if day else today
     if on > today:
         raise wrong("--on", None, f"{on} is still to come", "write the day on which it was read")
-    if folder.resolve().is_relative_to(PACKAGE):  # an update would undo the signature
-        cure = "copy it, set PHYSIOPOST_COURSE to the copy, and sign that"
-        raise wrong(folder, None, "is part of the installed program and stays unsigned", cure)
+    signing.refuse_shipped(folder)
     for each in things:
         click.echo(_described(material, each))
     if not (yes or _confirmed(material, by, number)):
         click.echo("nothing was signed")
         raise click.exceptions.Exit(1)
-    new = [
-        Signature(
-            what=each,
-            sha256=content_hash(material, each),
-            name=by,
-            registration=number,
-            signed_on=on,
-        )
-        for each in things
-    ]
-    path = folder / FILE
-    _write(path, signed(path, read_text(path) if path.exists() else "", new))
+    path = signing.sign(folder, material, things, by, number, on=on)
     click.echo(f"signed by {by} ({number}) on {on}, in {shown(path)}")
     stands = standing(Desk().material, today).values()
     if left := [each.what for each in stands if each.state in ("unsigned", "void")]:
@@ -118,24 +91,3 @@ def _confirmed(material: Material, name: str, number: str) -> bool:
         raise wrong("sign", None, words, "add --yes once the physiotherapist has read it")
     says = f"I am {name}, a registered {material.country.profession} ({number}), and have read this"
     return click.confirm(f"{says}.")
-
-
-def _write(path: Path, text: str) -> None:
-    """Put the new file in place of the old one, whole or not at all."""
-    real = path.resolve()
-    draft = real.with_name(f".{real.name}.{os.getpid()}")
-    try:
-        try:
-            with draft.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            if real.exists():
-                draft.chmod(real.stat().st_mode)
-            draft.replace(real)
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as error:
-        reason = f"cannot be written ({(error.strerror or 'no reason given').lower()})"
-        cure = "mend its permissions, or copy course/ and set PHYSIOPOST_COURSE to the copy"
-        raise wrong(path, None, reason, cure) from None

@@ -6,17 +6,15 @@ There is no account to begin with: whoever can run commands here invites the fir
 from datetime import datetime
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
-from scheduler.cli.desk import Desk, json_option, now_option, print_json
-from scheduler.cli.people import console
+from scheduler.cli.desk import Desk, json_option, me, now_option, print_json, print_table
 from scheduler.cli.tailoring import ADDRESS
 from scheduler.findings import closest, wrong
 from scheduler.ledger import staff as ledger
-from scheduler.ledger.staff import Role
+from scheduler.ledger import trail
+from scheduler.ledger.staff import Member, Role
 from scheduler.material.fields import clean
-from scheduler.plan.reasons import on
+from scheduler.plan.reasons import timed
 
 
 @click.group()
@@ -36,7 +34,7 @@ def invite(email: str, name: str, role: Role, now: datetime) -> None:
     desk = Desk()
     click.echo(invited(desk, email, called, role, now))
     ends = (now + ledger.INVITED).astimezone(desk.material.clinic.timezone)
-    click.echo(f"good once, until {on(ends.date())} {ends:%Y %H:%M %Z}; give it to nobody else")
+    click.echo(f"good once, until {timed(ends)}; give it to nobody else")
 
 
 @staff.command("list")
@@ -53,10 +51,8 @@ def list_staff(*, as_json: bool) -> None:
         ]
         print_json(rows)
         return
-    table = Table("e-mail", "name", "role", "", box=None, pad_edge=False)
-    for each in found:
-        table.add_row(each.email, escape(each.name), each.role, "" if each.joined else "invited")
-    console().print(table)
+    told = [(each.email, each.name, each.role, "" if each.joined else "invited") for each in found]
+    print_table(("e-mail", "name", "role", ""), told)
 
 
 @staff.command()
@@ -65,16 +61,46 @@ def list_staff(*, as_json: bool) -> None:
 def end(email: str, now: datetime) -> None:
     """Let somebody in no more; they are signed out at once, everywhere."""
     desk = Desk()
+    member = _known(desk, email)
     with desk.database.write() as db:
-        if not ledger.end(db, email, now):
-            known = [each.email for each in ledger.everyone(db)]
-            cure = closest(email, known, "see physiopost staff list")
-            raise wrong("EMAIL", None, "nobody has this address", cure)
+        ledger.end(db, member.email, now)
+        trail.tell(db, None, "staff", f"let in no more: {member.email}", at=now, by=me())
     click.echo("let in no more")
+
+
+@staff.command()
+@click.argument("email", type=ADDRESS)
+@now_option
+def reset(email: str, now: datetime) -> None:
+    """Take somebody's second factor away, when the phone is lost; they are signed out."""
+    desk = Desk()
+    member = _known(desk, email)
+    with desk.database.write() as db:
+        ledger.set_factor(db, member, None)
+        ledger.end_sessions(db, member)
+        words = f"reset the second factor: {member.email}"
+        trail.tell(db, None, "staff", words, at=now, by=me())
+    click.echo("the password alone is enough now, until a new app is set up")
+
+
+def _known(desk: Desk, email: str) -> Member:
+    """Who has this address.
+
+    Raises:
+        WrongInput: nobody does.
+
+    """
+    with desk.database.read() as db:
+        known = {each.email: each for each in ledger.everyone(db)}
+    if email.casefold() not in known:
+        cure = closest(email, known, "see physiopost staff list")
+        raise wrong("EMAIL", None, "nobody has this address", cure)
+    return known[email.casefold()]
 
 
 def invited(desk: Desk, email: str, name: str, role: Role, now: datetime) -> str:
     """Ask somebody in; the link with which they choose their password."""
     with desk.database.write() as db:
         token = ledger.invite(db, email, name, role, now)
+        trail.tell(db, None, "invite", f"{email.casefold()} as {role}", at=now, by=me())
     return f"{desk.settings.url}/welcome/{token}"

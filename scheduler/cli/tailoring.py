@@ -9,24 +9,21 @@ from functools import wraps
 from typing import Any
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from scheduler import tailoring
-from scheduler.cli.desk import DATE, Desk, Parsed, me, now_option
-from scheduler.cli.people import console
+from scheduler.cli.desk import DATE, Desk, Parsed, me, now_option, print_table
 from scheduler.findings import wrong
 from scheduler.ledger.evidence import Evidence
 from scheduler.ledger.suppressions import lift
 from scheduler.material import Material
 from scheduler.material.fields import clean, parse_address, parse_time
-from scheduler.plan.reasons import on
+from scheduler.plan.reasons import dated
 from scheduler.plan.rules import PlannedLetter
-from scheduler.roster.merge import Moved
+from scheduler.roster.batch import BATCH
+from scheduler.roster.proposal import Proposal
 
 CLOCK = Parsed("HH:MM", parse_time)
 ADDRESS = Parsed("ADDRESS", parse_address)
-BATCH = "import-"  # what an import's name begins with
 SHOWN = 5  # people whose letters are laid out
 
 
@@ -41,21 +38,19 @@ def verb(name: str) -> Callable[[Callable[..., tailoring.Verb]], click.Command]:
                 desk.planner.refresh(desk.database, now)
             change = function(desk=desk, now=now, **words)
             proposed = tailoring.propose(desk.database, desk.planner, who, change, now)
-            settle(desk, [proposed], now, dry_run=dry_run, yes=yes)
-            if not dry_run:
+            if settle(desk, [proposed], now, dry_run=dry_run, yes=yes):
                 click.echo(f"done; physiopost undo {who} takes it back")
 
-        params = [
-            click.argument("who", metavar="ID"),
-            click.option("--dry-run", is_flag=True, help="Show the dates and change nothing."),
-            click.option("--yes", is_flag=True, help="Do not ask."),
-            now_option,
-        ]
-        for add in reversed(params):
-            run = add(run)
-        return click.command(name)(run)
+        return click.command(name)(click.argument("who", metavar="ID")(asking(run)))
 
     return command
+
+
+def asking(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that shows what it would do, and asks before it does it."""
+    command = click.option("--yes", is_flag=True, help="Do not ask.")(now_option(command))
+    shows = "Show the dates and change nothing."
+    return click.option("--dry-run", is_flag=True, help=shows)(command)
 
 
 @verb("move")
@@ -137,9 +132,7 @@ def reenrol(appointment: date, consent: date, desk: Desk, now: datetime) -> tail
 
 @click.command()
 @click.argument("who", metavar="ID|IMPORT")
-@click.option("--dry-run", is_flag=True, help="Show the dates and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@now_option
+@asking
 def undo(who: str, now: datetime, *, dry_run: bool, yes: bool) -> None:
     """Take back the last change of a person, or a whole import before its first letter went."""
     desk = Desk()
@@ -149,8 +142,7 @@ def undo(who: str, now: datetime, *, dry_run: bool, yes: bool) -> None:
         proposed = tailoring.undo_batch(desk.database, desk.planner, who, now)
     else:
         proposed = [tailoring.undo(desk.database, desk.planner, who, now)]
-    settle(desk, proposed, now, dry_run=dry_run, yes=yes)
-    if not dry_run:
+    if settle(desk, proposed, now, dry_run=dry_run, yes=yes):
         click.echo("taken back")
 
 
@@ -176,45 +168,37 @@ def allow(address: str) -> None:
     click.echo("it may be written to again; physiopost reenrol ID begins a course anew")
 
 
-def settle(desk: Desk, proposed: list[Moved], now: datetime, *, dry_run: bool, yes: bool) -> None:
-    """Show what is proposed, ask, and do it."""
+def settle(
+    desk: Desk, proposed: list[Proposal], now: datetime, *, dry_run: bool, yes: bool
+) -> bool:
+    """Show what is proposed, ask, and do it; whether it was done."""
     for each in proposed[:SHOWN]:
         show(each, desk.material)
     if len(proposed) > SHOWN:
         click.echo(f"and {len(proposed) - SHOWN} people more")
     if dry_run:
         click.echo("nothing was changed")
-        return
+        return False
     if not yes:
         click.confirm("Do it?", abort=True)
     tailoring.commit(desk.database, desk.planner, proposed, now, me(), keys=desk.keys)
+    return True
 
 
-def show(moved: Moved, material: Material) -> None:
+def show(proposal: Proposal, material: Material) -> None:
     """A person's old dates beside the new ones, and what is done in a line."""
-    click.echo(f"{moved.change.person.id}: {moved.change.words}")
-    old = {letter.lesson: letter for letter in moved.before}
-    new = {letter.lesson: letter for letter in moved.after}
-    table = Table("week", "letter", "was", "becomes", "", box=None, pad_edge=False)
-    for slug in old | new:
-        was, becomes, lesson = old.get(slug), new.get(slug), material.course.by_slug[slug]
-        table.add_row(
-            str(lesson.week), escape(lesson.title), _date(was), _date(becomes), _why(was, becomes)
-        )
-    console().print(table)
-    if not moved.moves:
+    click.echo(f"{proposal.change.person.id}: {proposal.change.words}")
+    rows = []
+    for row in proposal.all_rows:
+        lesson = material.course.by_slug[row.lesson]
+        told = (str(lesson.week), lesson.title, _date(row.was), _date(row.becomes), row.why)
+        rows.append(told)
+    print_table(("week", "letter", "was", "becomes", ""), rows)
+    if not proposal.moves:
         click.echo("no letter's date changes")
 
 
 def _date(letter: PlannedLetter | None) -> str:
     if letter is None or letter.local is None:
         return letter.state if letter else ""
-    return f"{on(letter.local.date())} {letter.local:%Y %H:%M}"
-
-
-def _why(was: PlannedLetter | None, becomes: PlannedLetter | None) -> str:
-    """The reasons that are new."""
-    known = was.reasons if was else ()
-    reasons = becomes.reasons if becomes else ()
-    new = [each for each in reasons if each not in known and not each.startswith("own date")]
-    return escape("; ".join(new))
+    return f"{dated(letter.local.date())} {letter.local:%H:%M}"

@@ -23,6 +23,10 @@ from scheduler.letters.fill import on_screen
 
 NEWEST = 500  # letters; an index of all of them would cost each round more than the last
 BODY = re.compile(r"<body\b[^>]*>|\Z", re.IGNORECASE)
+PLAIN = (
+    '<!doctype html><html lang="en"><head><title>Letter</title></head><body>'
+    '<pre style="font:16px/1.6 sans-serif;white-space:pre-wrap">{text}</pre></body></html>'
+)
 BANNER = (
     '<div role="note" style="margin:0;padding:12px 16px;border:4px dashed #8a1c1c;background:#fff;'
     'color:#1d2733;font:16px/1.5 sans-serif;text-align:left">'
@@ -77,8 +81,10 @@ def _write_letter(file: Path, outbox: Path, zone: ZoneInfo) -> Shown:
     page = outbox / "letters" / file.name
     logo = next((_inline(part) for part in message.walk() if part["Content-ID"]), None)
     for kind, ending, stamp in (("html", ".html", _stamp_html), ("plain", ".txt", _stamp_text)):
-        part = message.get_body((kind,))
+        part = message.get_body((kind, "plain"))
         text = on_screen(str(part.get_content()) if part else "", logo)
+        if part and kind not in part.get_content_type():  # a plain letter has no HTML
+            text = PLAIN.format(text=escape(text))
         page.with_suffix(ending).write_text(stamp(text, draft) if draft else text, encoding="utf-8")
     return Shown(
         name=file.stem,

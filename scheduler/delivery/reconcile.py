@@ -17,8 +17,8 @@ from typing import Protocol, runtime_checkable
 from scheduler.delivery.channels import Outcome
 from scheduler.delivery.channels.sendgrid_logs import Doubt, LookUp, Suppression, Unavailable
 from scheduler.ledger import doubts, facts
+from scheduler.ledger.claims import Claim
 from scheduler.ledger.database import Database
-from scheduler.ledger.deliveries import Claim
 from scheduler.ledger.evidence import ENDS, Evidence
 
 FIRST, AGAIN = timedelta(minutes=5), timedelta(minutes=60)

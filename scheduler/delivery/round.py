@@ -7,29 +7,32 @@
    time (D2). The plan is asked again: a hold, a skip or an outage since then moves the letter. One
    that no physiotherapist has signed stays due, unless the channel carries drafts.
 3. Fill and send outside the transaction, grouped by edition (D3).
-4. Record each outcome under its fence (D4). A letter that was put off comes again, later each time.
+4. Record each outcome under its fence (D4), in the transaction that claims the next batch. A letter
+   that was put off comes again, later each time.
 5. Go on until everybody was looked at. A channel that is down ends the round; its letters stay due.
 """
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
+from sqlalchemy import Connection
+
 from scheduler.delivery.channels import Channel, ChannelDown, Outcome
+from scheduler.delivery.merge import envelope, merge_values
 from scheduler.delivery.reconcile import Witness, pull_suppressions, reconcile
 from scheduler.keys import Keys
-from scheduler.ledger import deliveries, doubts, people, trail
+from scheduler.ledger import claims, deliveries, doubts, people, trail
+from scheduler.ledger.claims import Claim, Decision, Place
 from scheduler.ledger.database import Database
-from scheduler.ledger.deliveries import Claim, Decision, Place
 from scheduler.ledger.evidence import Evidence
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
 from scheduler.letters.editions import Edition, Press
-from scheduler.letters.fill import Envelope, first_name, in_words
-from scheduler.material.signoff import Standing, barred
+from scheduler.material.signoff import Standing
 from scheduler.plan.enrolment import Sent
 from scheduler.plan.rules import PlannedLetter
 
@@ -42,6 +45,8 @@ PASSED = Outcome("refused", "it did not arrive, and a later letter has gone sinc
 TROUBLE = timedelta(hours=1)  # how long a person whose plan fails is left alone
 
 Clock = Callable[[], datetime]
+Stopped = Callable[[], bool]
+Outcomes = Sequence[tuple[Claim, Outcome]]
 Barred = Mapping[str, tuple[Standing, ...]]
 
 
@@ -74,6 +79,11 @@ class Report:
         return not (troubles or self.down or self.undecided or self.waiting or self.barred)
 
 
+def never() -> bool:
+    """Nobody stops it."""
+    return False
+
+
 class Round:
     """Everything that a round needs, so that the worker, `send` and the simulator run the same."""
 
@@ -82,19 +92,24 @@ class Round:
         self.database, self.planner, self.press, self.keys = database, planner, press, keys
         self.editions: dict[str, Edition] = {}
 
-    def run(self, channel: Channel, clock: Clock) -> Report:
-        """One pass. `clock` gives UTC instants, real or simulated."""
+    def run(self, channel: Channel, clock: Clock, stopped: Stopped = never) -> Report:
+        """One pass. `clock` gives UTC instants; once `stopped`, no further batch is claimed."""
         report = Report()
         self._recover(channel, clock, report)
         if isinstance(channel, Witness):
             self._reconcile(channel, clock(), report)
         faulty = self.barred(clock())
         report.barred = {} if channel.drafts else faulty
-        for some in self._due(clock, channel.batch):
-            if claims := self._claim(channel, clock(), some, faulty, report):
-                self._send(channel, claims, clock, faulty, report)
-            if report.down:
-                break
+        outcomes: Outcomes = []
+        try:
+            for some in self._due(clock, channel.batch):
+                claimed, outcomes = self._turn(channel, outcomes, some, clock(), report), []
+                if claimed:
+                    outcomes = self._send(channel, claimed, clock, faulty, report)
+                if report.down or stopped():
+                    break
+        finally:
+            self._record(outcomes, clock(), report)
         with self.database.read() as db:
             report.undecided = len(doubts.unknown(db))
         return report
@@ -113,8 +128,8 @@ class Round:
 
     def barred(self, now: datetime) -> dict[str, tuple[Standing, ...]]:
         """The lessons that are not fit for a patient at `now`, with what stands in their way."""
-        material = self.planner.material
-        return barred(material, now.astimezone(material.clinic.timezone).date())
+        zone = self.planner.material.clinic.timezone
+        return self.planner.barred(now.astimezone(zone).date())
 
     def settle(self, enrolment: str, lesson: str, *, arrived: bool, now: datetime, by: str) -> bool:
         """Write down what a person found out about an unknown letter; False if there is none.
@@ -126,7 +141,7 @@ class Round:
         outcome = Outcome("accepted" if arrived else "deferred")
         mine = [each for each in undecided if (each.enrolment, each.lesson) == (enrolment, lesson)]
         found = self._unless_passed([(claim, outcome) for claim in mine])
-        self._record(found, now, Report(), pause=False)
+        self._record(found, now, Report())
         words = f"{lesson} {'arrived' if arrived else 'is to go again'}"
         with self.database.write() as db:
             for claim in mine:
@@ -159,7 +174,7 @@ class Round:
         doubt = Outcome("unknown", "the sending process stopped before it could write this down")
         found = [(claim, known.get(claim.delivery, doubt)) for claim in lost]
         recovered = Report()
-        self._record(found, clock(), recovered, pause=False)
+        self._record(found, clock(), recovered)
         del recovered.letters["deferred"]  # they are claimed again below
         report.letters += recovered.letters
         report.reasons += recovered.reasons
@@ -167,45 +182,47 @@ class Round:
     def _reconcile(self, witness: Witness, now: datetime, report: Report) -> None:
         """Hear what the channel's own records say, a little each round."""
         known, report.unread = reconcile(self.database, witness, now)
-        self._record(self._unless_passed(known), now, Report(), pause=False)
+        if known:
+            self._record(self._unless_passed(known), now, Report())
         evidence = Evidence(self.keys, self.planner)
         report.unread = report.unread or pull_suppressions(self.database, witness, evidence, now)
 
     def _due(self, clock: Clock, batch: int) -> Iterator[list[str]]:
         """The enrolments whose next due date has come, each once, a batch at a time."""
         last: Place | None = None
-        listed = deliveries.LISTED
-        while listed == deliveries.LISTED:
+        listed = claims.LISTED
+        while listed == claims.LISTED:
             with self.database.read() as db:
-                due = deliveries.due(db, clock(), after=last)
+                due = claims.due(db, clock(), after=last)
             listed, last = len(due), due[-1] if due else None
             for at in range(0, listed, batch):
                 yield [enrolment for _, enrolment in due[at : at + batch]]
 
-    def _claim(
+    def _turn(
         self,
         channel: Channel,
-        now: datetime,
+        outcomes: Outcomes,
         enrolments: Sequence[str],
-        faulty: Barred,
+        now: datetime,
         report: Report,
     ) -> list[Claim]:
+        """One transaction: what became of the last batch is written down, the next is claimed."""
+
         def decide(person: Person, sent: Sent) -> Decision:
             try:
                 decision = self._decide(person, sent, now)
             except Exception as error:  # noqa: BLE001 - one person never stops a round
                 log.error("enrolment %s: %s", person.enrolment_id, type(error).__name__)  # noqa: TRY400 - a traceback may hold names
                 return Decision(next_due=now + TROUBLE)
-            if channel.drafts or decision.lesson not in faulty:
+            if decision.lesson not in report.barred:
                 return decision
-            report.waiting[person.enrolment_id] = faulty[decision.lesson]
+            report.waiting[person.enrolment_id] = report.barred[decision.lesson]
             return Decision(next_due=decision.planned_for)
 
         with self.database.write() as db:
+            self._write_down(db, outcomes, now, report)
             until = now + channel.lease
-            return deliveries.claim(
-                db, self.keys, now, enrolments, lease_until=until, decide=decide
-            )
+            return claims.claim(db, self.keys, now, enrolments, lease_until=until, decide=decide)
 
     def _decide(self, person: Person, sent: Sent, now: datetime) -> Decision:
         """Whether a letter goes now, which one, with what words, and when to look again."""
@@ -214,12 +231,13 @@ class Round:
         if letter is None or letter.utc is None or letter.utc > now:
             return Decision(next_due=letter.utc if letter else None)
         following = next(ahead, None)  # what the plan will say once this one has gone
+        clinic = self.planner.material.clinic.name
         return Decision(
             next_due=following.utc if following else None,
             lesson=letter.lesson,
-            edition=self.press.edition(letter.lesson, bool(person.note)),
+            edition=self.press.edition(letter.lesson, bool(person.note), person.style),
             planned_for=letter.utc,
-            merge=merge_values(person, following, self.keys, self.planner.material.clinic.name),
+            merge=self.keys.unproven(merge_values(person, following, self.keys, clinic)),
             reasons=letter.reasons,
         )
 
@@ -230,29 +248,27 @@ class Round:
         clock: Clock,
         faulty: Barred,
         report: Report,
-    ) -> None:
-        """Send a batch, an edition at a time, and write down what became of each letter.
+    ) -> Outcomes:
+        """Send a batch, an edition at a time; gives what became of each letter.
 
         An edition is only begun in the first third of the lease, by the clock on the wall: while a
         machine slept, somebody else may have found that these letters did not go.
         """
-        now, begin_until = clock(), claims[0].claimed_at + channel.lease / 3
         waiting = {claim.delivery: claim for claim in claims}
         outcomes: list[tuple[Claim, Outcome]] = []
         try:
             channel.claimed({claim.delivery: claim.fence for claim in claims})
             self._fetch({claim.edition for claim in claims})
             for key, group in groupby(sorted(claims, key=_edition), key=_edition):
-                if channel.lease and clock() > begin_until:
+                if channel.lease and clock() > claims[0].claimed_at + channel.lease / 3:
                     break
-                envelopes = [_envelope(claim, faulty) for claim in group]
-                for envelope, outcome in channel.post(self.editions[key], envelopes):
-                    outcomes.append((waiting.pop(envelope.delivery), outcome))
+                envelopes = [envelope(claim, self.keys, faulty) for claim in group]
+                for letter, outcome in channel.post(self.editions[key], envelopes):
+                    outcomes.append((waiting.pop(letter.delivery), outcome))
         except ChannelDown as down:
             report.down = str(down)
-        self._record(outcomes, now, report)
-        stay = [(claim, Outcome("deferred")) for claim in waiting.values()]
-        self._record(stay, now, report, pause=False)
+        stay = Outcome("deferred")
+        return outcomes + [(claim, stay) for claim in waiting.values()]
 
     def _fetch(self, hashes: set[str]) -> None:
         """The stored editions, each read once."""
@@ -260,65 +276,51 @@ class Round:
             with self.database.read() as db:
                 self.editions |= deliveries.editions(db, missing)
 
-    def _record(
-        self,
-        outcomes: Sequence[tuple[Claim, Outcome]],
-        now: datetime,
-        report: Report,
-        *,
-        pause: bool = True,
+    def _record(self, outcomes: Outcomes, now: datetime, report: Report) -> None:
+        if outcomes:
+            with self.database.write() as db:
+                self._write_down(db, outcomes, now, report)
+
+    def _write_down(
+        self, db: Connection, outcomes: Outcomes, now: datetime, report: Report
     ) -> None:
-        """One transaction: the deliveries' states, when to try again, whose course is finished."""
+        """The deliveries' states, when to try again, whose course is finished.
+
+        What was put off for a reason waits a while; what was not begun is due at once.
+        """
         if not outcomes:
             return
-        with self.database.write() as db:
-            given = [(claim, _patience_ends(claim, outcome)) for claim, outcome in outcomes]
-            written = deliveries.record(db, given, now)
-            later: dict[datetime, list[str]] = {}
-            for claim, outcome in written:
-                report.letters[outcome.result] += 1
-                if outcome.reason:
-                    report.reasons[f"{outcome.result}: {outcome.reason}"] += 1
-                if outcome.result == "deferred":
-                    again = now + _pause(claim.tries) if pause else now
-                    later.setdefault(again, []).append(claim.enrolment)
-            for again, waiting in later.items():
-                deliveries.due_again(db, waiting, again)
-            accepted = [claim.enrolment for claim, each in written if each.result == "accepted"]
-            self.planner.finish(db, accepted, now)
-
-
-def merge_values(
-    person: Person, following: PlannedLetter | None, keys: Keys, clinic: str
-) -> dict[str, str]:
-    """What a letter says to this person alone; `following` is the letter that comes after it."""
-    if following and following.local:
-        coming = f"Your next letter comes on {in_words(following.local.date())}."
-    elif following:
-        coming = "Your next letter waits until you and the clinic agree on a date."
-    else:
-        coming = "This is the last letter of the course."
-    return {
-        "first_name": first_name(person.name),
-        "next_letter": coming,
-        "stop_url": keys.stop_url(person.enrolment_id),
-        "note": person.note or "",
-        "note_by": f"{person.physiotherapist}, {clinic}" if person.physiotherapist else clinic,
-    }
-
-
-def _envelope(claim: Claim, faulty: Barred) -> Envelope:
-    draft = "; ".join(f"{each.what}: {each.fault}" for each in faulty.get(claim.lesson, ()))
-    return Envelope(claim.delivery, claim.address, claim.claimed_at, claim.merge, draft)
+        given = [(claim, _patience_ends(claim, outcome)) for claim, outcome in outcomes]
+        written = claims.record(db, given, now)
+        alike: dict[Outcome, list[Claim]] = defaultdict(list)
+        for claim, outcome in written:
+            alike[outcome].append(claim)
+        for outcome, some in alike.items():
+            report.letters[outcome.result] += len(some)
+            if outcome.result != "accepted":
+                for claim in some:
+                    words, which = f"{outcome.result}: {outcome.reason}", claim.delivery
+                    log.debug("%s", words, extra={"delivery": which})
+            if outcome.reason:
+                report.reasons[f"{outcome.result}: {outcome.reason}"] += len(some)
+            if outcome.result == "accepted":
+                self.planner.finish(db, [claim.enrolment for claim in some], now)
+            elif outcome.result == "deferred":
+                for pause, waiting in _by_pause(some, outcome).items():
+                    claims.due_again(db, waiting, now + pause)
 
 
 def _edition(claim: Claim) -> str:
     return claim.edition
 
 
-def _pause(tries: int) -> timedelta:
+def _by_pause(put_off: Sequence[Claim], outcome: Outcome) -> dict[timedelta, list[str]]:
     """5 minutes, then twice as long each time, up to 4 hours."""
-    return min(FIRST_PAUSE * (1 << min(tries, 10)), LONGEST_PAUSE)
+    pauses: dict[timedelta, list[str]] = defaultdict(list)
+    for claim in put_off:
+        longer = min(FIRST_PAUSE * (1 << min(claim.tries, 10)), LONGEST_PAUSE)
+        pauses[longer if outcome.reason else timedelta()].append(claim.enrolment)
+    return pauses
 
 
 def _patience_ends(claim: Claim, outcome: Outcome) -> Outcome:

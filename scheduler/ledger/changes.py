@@ -16,12 +16,13 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 
 from scheduler.findings import NotDone
-from scheduler.ledger import deliveries, people
+from scheduler.ledger import aftermath, deliveries, people
+from scheduler.ledger.bulk import named
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
 from scheduler.ledger.tables import audit, undo
 from scheduler.plan.enrolment import Hold, Sent
-from scheduler.plan.reasons import on
+from scheduler.plan.reasons import dated
 
 AS_JSON: TypeAdapter[Person] = TypeAdapter(Person)
 FIELDS = tuple(each.name for each in fields(Person))
@@ -106,6 +107,7 @@ def write(
             _renew(db, before, after, due, now)
     people.add(db, new)
     people.change(db, changed)
+    aftermath.hold_touched(db, planner, [each.after for each in changes if each.after], now)
     _note(db, changes, now, by, batch, final=final)
 
 
@@ -124,9 +126,11 @@ def of_batch(db: Connection, batch: str) -> list[Change]:
 
     """
     rows = db.execute(_UNDOABLE.where(audit.c.batch == batch)).all()
-    by_enrolment = {person.enrolment_id: person for person in people.everyone(db)}
+    whose = [row.enrolment_id for row in rows]
+    by_enrolment = people.of_enrolments(db, whose)
     newest = select(audit.c.enrolment_id, audit.c.id).join(undo).order_by(audit.c.id)
-    last_of = {row.enrolment_id: row.id for row in db.execute(newest)} if rows else {}
+    mine = newest.where(named(db, audit.c.enrolment_id, whose))
+    last_of = {row.enrolment_id: row.id for row in db.execute(mine)}
     if later := sum(last_of[row.enrolment_id] != row.id for row in rows):
         raise NotDone(f"{later} of the batch were changed since: take those changes back first")
     return [_back(by_enrolment[row.enrolment_id], row) for row in rows]
@@ -221,7 +225,7 @@ def shown(value: Any) -> str:
         case None | ():
             return "none"
         case date():
-            return f"{on(value)} {value.year}"
+            return dated(value)
         case time(hour=_):
             return f"{value:%H:%M}"
         case Hold():

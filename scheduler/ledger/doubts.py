@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, or_, select, update
 
-from scheduler.ledger.deliveries import Claim, claim_of
+from scheduler.ledger.claims import Claim, claim_of
 from scheduler.ledger.tables import delivery
 
 

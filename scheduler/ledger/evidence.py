@@ -1,7 +1,8 @@
 """What became of letters after they were taken: events and look-ups, written forward only (D7).
 
 1. An event is taken once: its id is kept.
-2. Its letter is the one whose id it carries, else the one with its message and its address.
+2. Its letter is the one whose id it carries, else the one with its message and its address, else,
+   after a restore that has lost ids, the only one in doubt at its address.
 3. Any event about a letter in doubt shows that it was taken. Its fate only moves forward, in the
    order of FATES, whatever order the events come in.
 4. An address that bounces for good, complains or unsubscribes is not written to again: it is put on
@@ -17,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from scheduler.keys import Keys
-from scheduler.ledger import changes, deliveries, people
+from scheduler.ledger import aftermath, changes, claims, people
 from scheduler.ledger.changes import Change
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
@@ -74,18 +75,20 @@ class Evidence:
         for known in db.scalars(select(event.c.id).where(event.c.id.in_(unseen))).all():
             del unseen[known]
         arrived: list[str] = []
+        rows: list[dict[str, Any]] = []
         # in one order, as record() does, or two processes wait for each other
         for each in sorted(unseen.values(), key=lambda told: told.delivery or ""):
             found = _letter(db, each)
             row = {"id": each.id, "kind": each.kind, "at": each.at, "reason": each.reason}
-            row |= {"delivery_id": found.id if found else None, "taken_at": now}
-            db.execute(insert(event).values(row))
+            rows.append(row | {"delivery_id": found.id if found else None, "taken_at": now})
             if not found:  # another program's mail from the same account
                 continue
             if _move_on(db, found, each, now):
                 arrived.append(found.enrolment_id)
             if status := ENDS.get(each.kind) or DROPPED.get(each.reason):
                 self.leave_alone(db, found.address, status, now)
+        if rows:
+            db.execute(insert(event), rows)
         self.planner.finish(db, arrived, now)
         return len(unseen)
 
@@ -118,11 +121,17 @@ class Evidence:
 def _letter(db: Connection, told: Event) -> Row[Any] | None:
     """The delivery that an event is about."""
     kept = select(delivery).with_for_update()
-    if told.delivery:
-        return db.execute(kept.where(delivery.c.id == told.delivery)).first()
-    same = func.lower(delivery.c.address) == told.address.lower()
-    query = kept.where(delivery.c.reference == told.message, same)
-    return db.execute(query).first() if told.message and told.address else None
+    by_id = kept.where(delivery.c.id == told.delivery)
+    if told.delivery and (row := db.execute(by_id).first()):
+        return row
+    if not told.address:
+        return None
+    same = kept.where(func.lower(delivery.c.address) == told.address.lower())
+    query = same.where(delivery.c.reference == told.message)
+    if told.message and (row := db.execute(query).first()):
+        return row
+    lost = db.execute(same.where(aftermath.LOST_IDS)).all() if told.delivery else []
+    return lost[0] if len(lost) == 1 else None
 
 
 def _move_on(db: Connection, row: Row[Any], told: Event, now: datetime) -> bool:
@@ -145,7 +154,7 @@ def _move_on(db: Connection, row: Row[Any], told: Event, now: datetime) -> bool:
     if told.reason == USED_UP and not earlier:
         values = {"state": "deferred", "fate": None, "outcome": "SendGrid's quota is used up"}
         values |= {"reference": told.message or row.reference}
-        deliveries.due_again(db, [row.enrolment_id], now)
+        claims.due_again(db, [row.enrolment_id], now)
     db.execute(update(delivery).where(delivery.c.id == row.id).values(values))
     return news
 

@@ -4,16 +4,14 @@ What is None in a person's tailoring follows the clinic or the course; `way()` p
 """
 
 import secrets
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Any
+from time import time_ns
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
-    Column,
-    ColumnElement,
     Connection,
     RowMapping,
     Select,
@@ -28,14 +26,22 @@ from sqlalchemy import (
     update,
 )
 
+from scheduler.ledger.bulk import named
 from scheduler.ledger.tables import enrolment, subscriber
 from scheduler.material import Material
+from scheduler.material.clinic import Clinic
 from scheduler.plan.enrolment import Enrolment, Hold, Status
+
+Style = Literal["plain", "large"]
+"""How somebody wants letters who does not want them as usual: text alone, or large print."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """A subscriber with the enrolment that is under way. `enrolment_id` is random and opaque."""
+    """A subscriber with the enrolment that is under way. `enrolment_id` is random and opaque.
+
+    `call_asked_at` is when they asked the clinic to call them, as long as it has not.
+    """
 
     id: str
     email: str
@@ -54,11 +60,17 @@ class Person:
     anchor: tuple[int, date] | None = None
     physiotherapist: str | None = None
     note: str | None = None
+    style: Style | None = None
+    call_asked_at: datetime | None = None
     status: Status = "active"
 
     def __repr__(self) -> str:
         """Never a name or an address: a person may stand in a traceback."""
         return f"Person({self.enrolment_id})"
+
+    def zone(self, clinic: Clinic) -> ZoneInfo:
+        """The zone that they live by: their own, else the clinic's."""
+        return self.timezone or clinic.timezone
 
     def way(self, material: Material) -> Enrolment:
         """The enrolment as the plan takes it."""
@@ -66,7 +78,7 @@ class Person:
             first_appointment=self.first_appointment,
             enrolled_at=self.enrolled_at,
             send_at=self.send_at or material.clinic.send_at,
-            zone=self.timezone or material.clinic.timezone,
+            zone=self.zone(material.clinic),
             pace=self.pace or material.course.pace,
             start=self.start,
             holds=self.hold,
@@ -78,8 +90,11 @@ class Person:
 
 
 def new_id() -> str:
-    """A random name that says nothing: 128 bits."""
-    return secrets.token_hex(16)
+    """A name that says nothing but when it was made: microseconds, then 76 random bits.
+
+    Names that grow keep what belongs together on few pages (as in RFC 9562, version 7).
+    """
+    return f"{time_ns() // 1000:013x}{secrets.token_hex(10)[1:]}"
 
 
 def everyone(db: Connection) -> list[Person]:
@@ -169,7 +184,7 @@ def remove(db: Connection, enrolment_id: str) -> None:
 
 def finish(db: Connection, enrolment_ids: Iterable[str]) -> None:
     """Mark courses as finished: nothing is left to come (P11)."""
-    query = update(enrolment).where(enrolment.c.id.in_(list(enrolment_ids)))
+    query = update(enrolment).where(named(db, enrolment.c.id, list(enrolment_ids)))
     db.execute(query.values(status="finished", next_due_at=None))
 
 
@@ -216,6 +231,8 @@ def from_row(row: RowMapping) -> Person:
         anchor=(row["anchor"][0], date.fromisoformat(row["anchor"][1])) if row["anchor"] else None,
         physiotherapist=row["physiotherapist"],
         note=row["note"],
+        style=row["style"],
+        call_asked_at=row["call_asked_at"],
         status=row["status"],
     )
 
@@ -262,6 +279,8 @@ def _enrolment_row(person: Person) -> dict[str, Any]:
         "anchor": [person.anchor[0], person.anchor[1].isoformat()] if person.anchor else None,
         "physiotherapist": person.physiotherapist,
         "note": person.note,
+        "style": person.style,
+        "call_asked_at": person.call_asked_at,
     }
 
 
@@ -274,7 +293,7 @@ def of_enrolment(db: Connection, enrolment_id: str) -> Person | None:
 
 def of_enrolments(db: Connection, enrolment_ids: Collection[str]) -> dict[str, Person]:
     """Whose enrolments these are, earlier ones too, each as that enrolment has them."""
-    query = of_all().where(enrolment.c.id.in_(enrolment_ids))
+    query = of_all().where(named(db, enrolment.c.id, enrolment_ids))
     return {row["id"]: from_row(row) for row in db.execute(query).mappings()}
 
 
@@ -295,55 +314,14 @@ def due_at(db: Connection, until: datetime) -> dict[datetime, int]:
 
 def held_until(db: Connection, days: Iterable[date]) -> list[Person]:
     """People under way who have a hold that ends on one of these days."""
-    stored = cast(enrolment.c.hold, Text)
-    ends = or_(*(stored.contains(f'"until": "{day}"') for day in days))
-    query = joined().where(stored != "[]", enrolment.c.status == "active", ends)
-    return [from_row(row) for row in db.execute(query.order_by(subscriber.c.name)).mappings()]
+    stored, wanted = cast(enrolment.c.hold, Text), set(days)
+    some = or_(*(stored.contains(f'"{day}"') for day in wanted))
+    query = joined().where(stored != "[]", enrolment.c.status == "active", some)
+    found = [from_row(row) for row in db.execute(query.order_by(subscriber.c.name)).mappings()]
+    return [each for each in found if wanted & {hold.until for hold in each.hold}]
 
 
 def newest(db: Connection, most: int) -> list[Person]:
     """Who was enrolled last."""
     query = joined().order_by(enrolment.c.enrolled_at.desc(), subscriber.c.name).limit(most)
     return [from_row(row) for row in db.execute(query).mappings()]
-
-
-def search(db: Connection, words: str, most: int) -> tuple[list[Person], int]:
-    """The first people whose name, address or id holds each word, and how many there are.
-
-    Accents and capitals do not count: chloe is Chloé. The database leaves out whom it can; where
-    there are accents it cannot say. What follows the @ counts when it is asked for.
-    """
-    name, email, who = subscriber.c.name, subscriber.c.email, subscriber.c.id
-    wanted = folded(words).split()
-    other, than = ("GLOB", "*[^ -~]*") if db.dialect.name == "sqlite" else ("~", "[^ -~]")
-    query = select(who, name, email)
-    for word in wanted:
-        like = f"%{word.translate(LITERAL)}%"
-        home = like if "@" in word else f"{like}@%"
-        holds = (_like(db, name, like), _like(db, email, home), _like(db, who, like))
-        query = query.where(or_(*holds, name.op(other)(than)))
-    found = [
-        (row[1], row[0])
-        for row in db.execute(query)
-        if row[1].isascii() or all(word in folded(" ".join(row)) for word in wanted)
-    ]
-    first = [which for _, which in sorted(found)[:most]]
-    rows = db.execute(joined().where(who.in_(first)).order_by(name, who)).mappings()
-    return [from_row(row) for row in rows], len(found)
-
-
-def _like(db: Connection, column: Column[str], pattern: str) -> ColumnElement[bool]:
-    """Capitals or not; SQLite's LIKE is that way by itself, and quicker."""
-    held = column.like if db.dialect.name == "sqlite" else column.ilike
-    return held(pattern, "\\")
-
-
-LITERAL = str.maketrans({sign: f"\\{sign}" for sign in "\\%_"})  # in a pattern of LIKE
-
-
-def folded(text: str) -> str:
-    """A text as it is compared: small letters without accents."""
-    if text.isascii():
-        return text.lower()
-    whole = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(character for character in whole if not unicodedata.combining(character))

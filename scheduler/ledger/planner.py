@@ -1,20 +1,21 @@
 """The plan of a person in the database: every next due date comes from here (D1, P14)."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
 from sqlalchemy import Connection
 
-from scheduler.ledger import deliveries, facts, people
+from scheduler.ledger import claims, deliveries, facts, people
 from scheduler.ledger.database import Database
 from scheduler.ledger.outline import Outline, owed, rename, renames
 from scheduler.ledger.people import Person
 from scheduler.material import Material
+from scheduler.material.signoff import Standing, barred
 from scheduler.plan.calendar import DAY, Calendar, calendar_of
 from scheduler.plan.enrolment import Sent
 from scheduler.plan.rules import PlannedLetter, State, coming, plan
@@ -26,11 +27,18 @@ class Planner:
     def __init__(self, material: Material) -> None:
         """Take the material; the calendar follows from it."""
         self.material = material
+        self._barred: dict[date, dict[str, tuple[Standing, ...]]] = {}
 
     @cached_property
     def calendar(self) -> Calendar:
         """The clinic's open days."""
         return calendar_of(self.material.clinic, self.material.country)
+
+    def barred(self, today: date) -> dict[str, tuple[Standing, ...]]:
+        """The lessons that must not go to a patient on a day, with what stands in their way."""
+        if today not in self._barred:
+            self._barred = {today: barred(self.material, today)}
+        return self._barred[today]
 
     def plan(self, person: Person, sent: Sent, now: datetime) -> list[PlannedLetter]:
         """Give every letter of a person (see plan/rules.py)."""
@@ -91,9 +99,9 @@ class Planner:
             for person in everyone
         ]
 
-    def finish(self, db: Connection, enrolments: Iterable[str], now: datetime) -> None:
+    def finish(self, db: Connection, enrolments: Collection[str], now: datetime) -> None:
         """Mark the courses in which nothing is left to come, held letters included (P11)."""
-        if not (ended := deliveries.without_next(db, enrolments)):
+        if not (ended := claims.without_next(db, enrolments)):
             return
         gone = deliveries.sent(db, [person.enrolment_id for person in ended])
         people.finish(

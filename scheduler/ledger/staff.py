@@ -1,6 +1,8 @@
-"""Staff: who may sign in, their invitations, their sessions, and attempts that failed.
+"""Staff: who may sign in, their invitations, second factors, sessions, and attempts that failed.
 
-Whatever opens a door is random and kept as a hash only, so that the database lets nobody in. An
+Whatever opens a door is random and kept as a hash only, so that the database lets nobody in. The
+key of a second factor must be read again, so it comes here sealed; of its codes, each of which is
+good for half a minute, the number of the last one used is kept, so that none is used twice. An
 invitation is good once and for three days. A session ends after half an hour without a page, after
 ten hours whatever happens, and at once when it is signed out or its owner's password changes.
 """
@@ -12,8 +14,9 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
+from scheduler.ledger import facts
 from scheduler.ledger.people import new_id
 from scheduler.ledger.tables import failure, session, staff
 
@@ -25,21 +28,32 @@ IDLE, LONGEST = timedelta(minutes=30), timedelta(hours=10)
 FORGOTTEN = timedelta(days=1)  # until then it is known whose session it was
 SEEN = timedelta(minutes=1)  # how exactly a session's last page is known
 WINDOW = timedelta(minutes=15)  # in which failed attempts are counted
+EVERYBODY = "second_factor"  # the fact that says whether all staff need one
 
 
 @dataclass(frozen=True)
 class Member:
-    """Somebody who works at the clinic; `joined` says whether they have set a password."""
+    """Somebody who works at the clinic; whether they have set a password, and a second factor."""
 
     id: str
     email: str
     name: str
     role: Role
     joined: bool = True
+    factor: bool = False
 
     def __repr__(self) -> str:
         """Never a name or an address."""
         return f"Member({self.id})"
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where somebody is signed in: since when, the last page (UTC), whether it is this browser."""
+
+    began_at: datetime
+    seen_at: datetime
+    here: bool
 
 
 def invite(db: Connection, email: str, name: str, role: Role, now: datetime) -> str:
@@ -74,6 +88,13 @@ def by_email(db: Connection, email: str) -> tuple[Member, str] | None:
     return (_member(row), row["password"]) if row and row["password"] else None
 
 
+def by_id(db: Connection, member_id: str) -> Member | None:
+    """Somebody who may sign in or has been asked in, by id."""
+    query = select(staff).where(staff.c.id == member_id, staff.c.ended_at.is_(None))
+    row = db.execute(query).mappings().first()
+    return _member(row) if row else None
+
+
 def everyone(db: Connection) -> list[Member]:
     """Everybody who may sign in or has been asked in, by name."""
     query = select(staff).where(staff.c.ended_at.is_(None)).order_by(staff.c.name)
@@ -84,10 +105,38 @@ def end(db: Connection, email: str, now: datetime) -> bool:
     """Let somebody in no more; False when there is nobody of that address."""
     if not (found := [each for each in everyone(db) if each.email == email.casefold()]):
         return False
-    gone = {"ended_at": now, "invite": None, "password": ""}
+    gone = {"ended_at": now, "invite": None, "password": "", "totp": None, "totp_used": None}
     db.execute(update(staff).where(staff.c.id == found[0].id).values(gone))
     end_sessions(db, found[0])
     return True
+
+
+def needed(db: Connection) -> bool:
+    """Whether everybody needs a second factor."""
+    return facts.get(db, EVERYBODY) == "yes"
+
+
+def need(db: Connection, *, everybody: bool) -> None:
+    """Say whether everybody needs a second factor."""
+    facts.put(db, EVERYBODY, "yes" if everybody else "no")
+
+
+def factor(db: Connection, member: Member) -> str:
+    """The sealed key of somebody's second factor; empty when there is none."""
+    return db.execute(select(staff.c.totp).where(staff.c.id == member.id)).scalar() or ""
+
+
+def set_factor(db: Connection, member: Member, key: str | None, used: int | None = None) -> None:
+    """Keep a second factor's sealed key and the number of the code that proved it, or neither."""
+    query = update(staff).where(staff.c.id == member.id)
+    db.execute(query.values(totp=key, totp_used=used))
+
+
+def use_code(db: Connection, member: Member, number: int) -> bool:
+    """Note that a code is used up; False if it, or a later one, was used before."""
+    unused = or_(staff.c.totp_used.is_(None), staff.c.totp_used < number)
+    query = update(staff).where(staff.c.id == member.id, unused)
+    return bool(db.execute(query.values(totp_used=number)).rowcount)
 
 
 def open_session(db: Connection, member: Member, now: datetime) -> str:
@@ -109,6 +158,16 @@ def of_session(db: Connection, token: str, now: datetime) -> tuple[Member, bool]
     )
     row = db.execute(query).mappings().first()
     return (_member(row), row["seen_at"] < now - SEEN) if row else None
+
+
+def sessions(db: Connection, member: Member, token: str, now: datetime) -> list[Session]:
+    """Where somebody is signed in now, the newest first; `token` is this browser's."""
+    query = select(session).where(session.c.staff_id == member.id)
+    query = query.where(session.c.began_at > now - LONGEST, session.c.seen_at > now - IDLE)
+    return [
+        Session(row.began_at, row.seen_at, row.hash == _hash(token))
+        for row in db.execute(query.order_by(session.c.began_at.desc()))
+    ]
 
 
 def owner(db: Connection, token: str) -> str | None:
@@ -145,7 +204,8 @@ def failures(db: Connection, mark: str, now: datetime) -> int:
 
 
 def _member(row: Mapping[Any, Any]) -> Member:
-    return Member(row["id"], row["email"], row["name"], row["role"], bool(row["password"]))
+    known = row["id"], row["email"], row["name"], row["role"]
+    return Member(*known, bool(row["password"]), bool(row["totp"]))
 
 
 def _hash(token: str) -> str:

@@ -42,10 +42,11 @@ class Inline:
 
 @dataclass(frozen=True)
 class Edition:
-    """One lesson for one clinic, with or without the physiotherapist's note.
+    """One lesson for one clinic, with or without the physiotherapist's note, in one style.
 
-    `html` and `text` still hold the tokens. Everything that the letter needs beside a patient's
-    merge fields is here, so that a stored edition gives the same letter years later (D10).
+    `html` and `text` still hold the tokens; a plain letter has no `html`. Everything that the
+    letter needs beside a patient's merge fields is here, so that a stored edition gives the same
+    letter years later (D10).
     """
 
     lesson: str
@@ -129,12 +130,12 @@ class Press:
         """The MJML of an edition, tokens in it."""
         return self._frame("letter.mjml.j2", self.words_of(slug) | {"noted": noted})
 
-    def _compile(self, slug: str, noted: bool) -> Edition:
+    def _compile(self, slug: str, noted: bool, style: str | None = None) -> Edition:
         names = self.words_of(slug) | {"noted": noted}
         mjml = self._frame("letter.mjml.j2", names)
         text = self._frame("letter.txt.j2", names)
-        html = self._mjml(mjml)
-        sender, logo = self.material.clinic.sender, self.material.logo
+        html = "" if style == "plain" else self._mjml(theme.enlarged(mjml) if style else mjml)
+        sender, logo = self.material.clinic.sender, self.material.logo if html else None
         return Edition(
             lesson=slug,
             subject=names["subject"],

@@ -49,12 +49,22 @@ def fill(edition: Edition, values: Mapping[str, str]) -> Letter:
         KeyError: a merge field of the edition has no value; its name is the argument.
 
     """
-    safe = {field: escape(value) for field, value in values.items()}
+    whole = completed(values)
+    safe = {field: escape(value) for field, value in whole.items()}
     return Letter(
         subject=edition.subject,
         html="".join(filled(edition.html_parts, safe)),
-        text="".join(filled(edition.text_parts, values)),
+        text="".join(filled(edition.text_parts, whole)),
     )
+
+
+def completed(values: Mapping[str, str]) -> Mapping[str, str]:
+    """The values with what follows from them: the patient's pages share the stop link's token.
+
+    So a delivery that was kept before there were such pages needs nothing more.
+    """
+    base, _, token = values["stop_url"].rpartition("/stop/")
+    return {**values, "letters_url": f"{base}/letters/{token}"}
 
 
 def filled(parts: tuple[str, ...], values: Mapping[str, str]) -> list[str]:

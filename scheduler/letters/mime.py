@@ -3,7 +3,8 @@
 The parts between the merge fields are put into quoted-printable once an edition; for each patient
 only the values are, joined by soft line breaks, which a reader removes again (RFC 2045, 6.7).
 Headers name the clinic and the week, never the patient: To is the bare address. A logo is the same
-for everybody, and stands beside the HTML in a multipart/related (RFC 2387, 2392).
+for everybody, and stands beside the HTML in a multipart/related (RFC 2387, 2392). A plain letter is
+its text and nothing else.
 """
 
 from binascii import b2a_qp
@@ -15,11 +16,12 @@ from functools import lru_cache
 from html import escape
 
 from scheduler.letters.editions import Edition
-from scheduler.letters.fill import Envelope
+from scheduler.letters.fill import Envelope, completed
 
 EOL = b"\r\n"
 SOFT = b"=\r\n"
 LINE = 76  # octets without the line end (RFC 2045, 6.7, rule 5)
+PLAIN = "text/plain; charset=utf-8"
 Parts = tuple[str | bytes, ...]
 
 
@@ -65,12 +67,11 @@ def serialise(edition: Edition, envelope: Envelope) -> bytes:
         "Message-ID": message_id(edition, envelope),
         **extra_headers(edition, envelope),
     }
-    own = b"".join(f"{name}: {value}\r\n".encode("ascii") for name, value in headers.items())
-    values = envelope.values
+    values = completed(envelope.values)
     escaped = {field: escape(value) for field, value in values.items()}
     return b"".join(
         (
-            *(shared.top, own, EOL),
+            *(shared.top, _top(headers), EOL),
             *(shared.before_text, _fill(shared.text, values)),
             *(shared.before_html, _fill(shared.html, escaped)),
             shared.end,
@@ -96,8 +97,12 @@ def _skeleton(edition: Edition) -> Skeleton:
             header_name="Subject",
         ).encode(linesep="\r\n"),
         "MIME-Version": "1.0",
-        "Content-Type": f'multipart/alternative; boundary="{boundary}"',
     }
+    text = _encoded(edition.text_parts)
+    if not edition.html:
+        headers |= {"Content-Type": PLAIN, "Content-Transfer-Encoding": "quoted-printable"}
+        return Skeleton(_top(headers), b"", text, b"", (), b"")
+    headers["Content-Type"] = f'multipart/alternative; boundary="{boundary}"'
     before_html, end = _part(boundary, "text/html; charset=utf-8"), f"\r\n--{boundary}--\r\n"
     if logo := edition.logo:
         related = f'multipart/related; type="text/html"; boundary="{inner}"'
@@ -115,13 +120,17 @@ def _skeleton(edition: Edition) -> Skeleton:
         body = "\r\n".join(lines)
         end = f"\r\n{image}{body}\r\n--{inner}--\r\n{end}"
     return Skeleton(
-        top=b"".join(f"{name}: {value}\r\n".encode("ascii") for name, value in headers.items()),
-        before_text=_part(boundary, "text/plain; charset=utf-8").encode(),
-        text=_encoded(edition.text_parts),
+        top=_top(headers),
+        before_text=_part(boundary, PLAIN).encode(),
+        text=text,
         before_html=f"\r\n{before_html}".encode(),
         html=_encoded(edition.html_parts),
         end=end.encode(),
     )
+
+
+def _top(headers: Mapping[str, str]) -> bytes:
+    return b"".join(f"{name}: {value}\r\n".encode("ascii") for name, value in headers.items())
 
 
 def _part(boundary: str, kind: str, encoding: str = "quoted-printable") -> str:

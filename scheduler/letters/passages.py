@@ -19,11 +19,12 @@ MARKDOWN = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=mar
 
 
 class Prose:
-    """A passage as the templates use it: `.html` and `.text`."""
+    """A passage as the templates use it: `.html` and `.text`; `.bare` is HTML without styles."""
 
     def __init__(self, source: str) -> None:
         """Take Markdown whose Jinja is filled and whose citations are out."""
         self.html = Markup(markdown.to_html(source, theme.styles()))  # noqa: S704 - ours, escaped
+        self.bare = Markup(markdown.to_html(source, {}))  # noqa: S704 - ours, escaped
         self.text = markdown.to_text(source)
 
 

@@ -6,6 +6,7 @@ one colour, its brand: what is tinted and what is lit up in the dark are made fr
 it must be readable (WCAG 2, 1.4.3).
 """
 
+import re
 from colorsys import hls_to_rgb, rgb_to_hls
 from functools import lru_cache
 
@@ -36,6 +37,8 @@ DARK = {
 
 LIT, CALM = 9, 0.55  # the dark brand's contrast and saturation
 BODY = "font-size:17px;line-height:1.6"
+LARGER = 24 / 17
+SIZES = re.compile(r'((?:font-size|line-height)(?:=")?:?)(\d\d)px')
 
 
 def styles(ink: str = LIGHT["ink"]) -> dict[str, str]:
@@ -49,6 +52,11 @@ def styles(ink: str = LIGHT["ink"]) -> dict[str, str]:
         "strong": "font-weight:700",
         "a": "text-decoration:underline",
     }
+
+
+def enlarged(mjml: str) -> str:
+    """The same letter in large print: what is 17 px wide type becomes 24, that is 18 points."""
+    return SIZES.sub(lambda size: f"{size[1]}{round(int(size[2]) * LARGER)}px", mjml)
 
 
 def palettes(brand: str) -> tuple[dict[str, str], dict[str, str]]:

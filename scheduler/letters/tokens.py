@@ -5,7 +5,7 @@ A token is a plain word, so that Markdown, Jinja and MJML leave it alone whereve
 
 import re
 
-FIELDS = ("first_name", "next_letter", "stop_url", "note", "note_by")
+FIELDS = ("first_name", "next_letter", "stop_url", "note", "note_by", "letters_url")
 TOKENS = {field: f"zqfield{field.replace('_', '')}qz" for field in FIELDS}
 BY_TOKEN = {token: field for field, token in TOKENS.items()}
 TOKEN = re.compile(f"({'|'.join(BY_TOKEN)})")

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from scheduler.findings import Finding, WrongInput, closest, shown
 from scheduler.material.clinic import Clinic, Picture, read_clinic, read_logo
 from scheduler.material.countries import Country, country_of, read_countries
-from scheduler.material.evidence import Claim, Reference, Register, read_claims, read_references
+from scheduler.material.evidence import Claim, Reference, Register, read_register
 from scheduler.material.lessons import Course, read_course
 from scheduler.material.signoff import ALL, BLOCKS, Signature, read_signatures
 from scheduler.material.yamlfile import Document
@@ -39,14 +41,12 @@ def read_material(settings: Settings) -> Material:
 
     """
     course = read_course(settings.course)
-    claims = read_claims(settings.course)
-    references = read_references(settings.course)
     countries = read_countries(settings.course)
     clinic, document = read_clinic(settings.clinic)
     material = Material(
         course=course,
-        claims=claims,
-        references=references,
+        claims=read_register(settings.course / "claims.yaml", Claim),
+        references=read_register(settings.course / "references.yaml", Reference),
         countries=countries,
         clinic=clinic,
         clinic_file=document,
@@ -61,29 +61,24 @@ def read_material(settings: Settings) -> Material:
 
 def _dangling(material: Material) -> Iterator[Finding]:
     """Citations without a reference and tags without a claim."""
-    references, claims = material.references.entries, material.claims.entries
+    for path, line, words, key, register in _tags(material):
+        if key not in register.entries:
+            cure = closest(key, register.entries, f"add it to {register.path.name}")
+            yield Finding(shown(path), line, f"{words} is not there", cure)
+
+
+def _tags(material: Material) -> Iterator[tuple[Path, int, str, str, Register[Any]]]:
+    """Whatever leads to a register: where it stands, how it is called, its key, the register."""
+    claims, references = material.claims, material.references
     for passage in material.course.passages():
-        place = shown(passage.path)
         for key in passage.citations:
-            if key not in references:
-                words = f"[@{key}] cites a source that is not there"
-                yield Finding(
-                    place, passage.cited_at(key), words, _nearest(key, material.references)
-                )
-        for claim in passage.claims:
-            if claim not in claims:
-                yield Finding(
-                    place,
-                    passage.lines["claims"],
-                    f"claims {claim} is not there",
-                    _nearest(claim, material.claims),
-                )
-    for entry in claims.values():
+            words = f"[@{key}] cites a source that"
+            yield passage.path, passage.cited_at(key), words, key, references
+        for key in passage.claims:
+            yield passage.path, passage.lines["claims"], f"claims {key}", key, claims
+    for entry in claims.entries.values():
         for key in entry.sources:
-            if key not in references:
-                place, line = shown(material.claims.path), material.claims.lines[entry.id]
-                words = f'sources "{key}" is not there'
-                yield Finding(place, line, words, _nearest(key, material.references))
+            yield claims.path, claims.lines[entry.id], f'sources "{key}"', key, references
 
 
 def _untaught(material: Material) -> Iterator[Finding]:
@@ -102,7 +97,3 @@ def _reserved(course: Course) -> Iterator[Finding]:
         if lesson := course.by_slug.get(slug):
             words = f'slug "{slug}" has a meaning of its own for physiopost sign'
             yield Finding(shown(lesson.path), lesson.lines["slug"], words, "choose another slug")
-
-
-def _nearest(key: str, register: Register[Claim] | Register[Reference]) -> str:
-    return closest(key, register.entries, f"add it to {register.path.name}")

@@ -8,13 +8,13 @@ gets into a letter.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import time
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from scheduler.findings import closest
+from scheduler.findings import WrongInput, closest
 from scheduler.material.fields import Address, ClockTime, Date, Line, Written, Zone
 from scheduler.material.yamlfile import Document, Unusable, read_yaml
 
@@ -121,6 +121,16 @@ class Picture:
     content: bytes
 
 
+Months = Annotated[int, Field(ge=1, le=600)]
+
+
+class Retention(Written):
+    """How long things are kept after somebody's course has ended; for ever, if it is not said."""
+
+    letters: Months | None = Field(None, description="months until letters cannot be shown again")
+    people: Months | None = Field(None, description="months until everything about them goes")
+
+
 class Clinic(Written):
     """One clinic. `timezone` and `send_at` hold for every patient who has none of their own."""
 
@@ -137,6 +147,11 @@ class Clinic(Written):
     brand: Colour = Field("#0b6e69", description="a colour, as in #0b6e69, in quotes")
     logo: Logo | None = Field(None, description="file, alt and width")
     wording: Wording = Field(Wording(), description="the frame's words that you would change")
+    retention: Retention = Field(Retention(), description="letters and people, in months")
+
+    def today(self, now: datetime) -> date:
+        """The day at the clinic."""
+        return now.astimezone(self.timezone).date()
 
     def owned(self) -> Iterator[tuple[tuple[str, str], str]]:
         """What the clinic wrote of a letter's frame, by its place in clinic.yaml."""
@@ -165,22 +180,23 @@ def read_logo(clinic: Clinic, document: Document) -> Picture | None:
     """
     if clinic.logo is None:
         return None
-    name, place = clinic.logo.file, ("logo", "file")
+    name = clinic.logo.file
+
+    def amiss(words: str, cure: str) -> WrongInput:
+        return document.wrong(("logo", "file"), f'logo.file "{name}" {words}', cure)
+
     try:
         with (document.path.parent / name).open("rb") as file:
             content = file.read(MOST + 1)
     except (OSError, ValueError):
-        cure = "give its path as seen from clinic.yaml"
-        raise document.wrong(place, f'logo.file "{name}" cannot be read', cure) from None
+        raise amiss("cannot be read", "give its path as seen from clinic.yaml") from None
     if len(content) > MOST:
-        raise document.wrong(place, f'logo.file "{name}" is larger than 50 KB', "save it smaller")
+        raise amiss("is larger than 50 KB", "save it smaller")
     media_type, width, height = _measured(content)
     if not width or not height:
-        cure = "save it as one of them"
-        raise document.wrong(place, f'logo.file "{name}" is neither PNG nor JPEG', cure)
+        raise amiss("is neither PNG nor JPEG", "save it as one of them")
     if width > WIDEST or height > HIGHEST:
-        words = f'logo.file "{name}" has {width} x {height} pixels'
-        raise document.wrong(place, words, f"make it {WIDEST} x {HIGHEST} at most")
+        raise amiss(f"has {width} x {height} pixels", f"make it {WIDEST} x {HIGHEST} at most")
     return Picture(media_type, content)
 
 

@@ -31,7 +31,7 @@ def read_countries(folder: Path) -> dict[str, Country]:
     document = read_yaml(folder / "countries.yaml")
     if not isinstance(document.value, dict):
         raise document.wrong((), "is not a mapping", "begin each record with its code: GB-ENG:")
-    return {code: document.parse_part((code,), Country) for code in document.value}
+    return {code: document.parse(Country, (code,)) for code in document.value}
 
 
 def country_of(code: str, countries: dict[str, Country], document: Document) -> Country:

@@ -35,8 +35,6 @@ class Author(Written):
 
 
 class Issued(Written):
-    """A CSL date."""
-
     date_parts: tuple[Annotated[tuple[int, ...], Field(min_length=1)], ...] = Field(
         alias="date-parts", min_length=1, description="a date, as in [[2007]]"
     )
@@ -63,7 +61,6 @@ class Reference(Written):
 
     @property
     def year(self) -> int:
-        """The year it was published."""
         return self.issued.date_parts[0][0]
 
     @property
@@ -106,17 +103,8 @@ class Register(Generic[Entry]):
     lines: dict[str, int]
 
 
-def read_claims(folder: Path) -> Register[Claim]:
-    """The claims register."""
-    return _register(folder / "claims.yaml", Claim)
-
-
-def read_references(folder: Path) -> Register[Reference]:
-    """The references."""
-    return _register(folder / "references.yaml", Reference)
-
-
-def _register(path: Path, model: type[Entry]) -> Register[Entry]:
+def read_register(path: Path, model: type[Entry]) -> Register[Entry]:
+    """claims.yaml or references.yaml."""
     document = read_yaml(path)
     entries = document.records(model, "id")
     lines = {name: document.lines[number,] for number, name in enumerate(entries)}

@@ -7,6 +7,7 @@ both become instants only in the plan.
 import re
 import unicodedata
 from datetime import date, time
+from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -17,6 +18,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from scheduler.findings import closest
 from scheduler.material.yamlfile import Unusable
 
+HOSTS = (  # where most people have their mail
+    *("gmail.com", "googlemail.com", "hotmail.com", "hotmail.co.uk", "outlook.com", "live.com"),
+    *("live.co.uk", "msn.com", "yahoo.com", "yahoo.co.uk", "ymail.com", "icloud.com", "me.com"),
+    *("mac.com", "aol.com", "mail.com", "email.com", "gmx.com", "proton.me", "protonmail.com"),
+    *("btinternet.com", "sky.com", "virginmedia.com", "talktalk.net", "ntlworld.com"),
+    *("blueyonder.co.uk", "eircom.net", "comcast.net", "bigpond.com", "xtra.co.nz"),
+)
+ALIKE = 0.85  # 1 is the same
 FIRST_YEAR, LAST_YEAR = 1900, 2999  # further away, sums of dates run off the calendar
 
 
@@ -27,7 +36,6 @@ class Written(BaseModel):
 
 
 def parse_date(value: Any) -> date:
-    """Parse a date as year-month-day."""
     cure = "write year-month-day, as in 2026-11-23"
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", str(value)):
         raise Unusable(f'"{value}" is not a date', cure)
@@ -42,7 +50,6 @@ def parse_date(value: Any) -> date:
 
 
 def parse_time(value: Any) -> time:
-    """Parse a time of day, hours and minutes."""
     match = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])", str(value))
     if not match:
         raise Unusable(f'"{value}" is not a time of day', "write hours and minutes, as in 09:30")
@@ -51,7 +58,6 @@ def parse_time(value: Any) -> time:
 
 @cache
 def zone_names() -> frozenset[str]:
-    """Every IANA name that can be used."""
     return frozenset(available_timezones())
 
 
@@ -79,6 +85,13 @@ def parse_address(value: Any) -> str:
     return f"{found.ascii_local_part}@{found.ascii_domain}"
 
 
+def perhaps(address: str) -> str | None:
+    """The address that may have been meant, where the host looks like a mistyped common one."""
+    name, _, host = address.rpartition("@")
+    near = [] if host in HOSTS else get_close_matches(host.lower(), HOSTS, 1, ALIKE)
+    return f"{name}@{near[0]}" if near else None
+
+
 def clean(value: Any) -> str:
     """One line of text: control, bidi and other invisible characters out, spaces folded.
 
@@ -97,7 +110,6 @@ def clean(value: Any) -> str:
 
 
 def filled(value: str) -> str:
-    """Refuse an empty text."""
     if not value:
         raise Unusable("is empty", "write something or leave the field out")
     return value

@@ -31,34 +31,29 @@ class Allowed(Written):
     reason: Line = Field(description="why it may stand")
 
 
-class LessonFront(Written):
+class BlockFront(Written):
+    """What stands above a block's text."""
+
+    title: Line = Field(description="the heading")
+    claims: ClaimIds = Field((), description="a list of claims, as in [C1, C2]")
+    review_by: Date = Field(description="a date, as in 2027-11-30")
+    allow: tuple[Allowed, ...] = Field((), description="a list of rule and reason")
+
+
+class LessonFront(BlockFront):
     """What stands above a lesson's text."""
 
     slug: str = Field(pattern=SLUG, description="small letters, digits and hyphens")
-    title: Line = Field(description="the letter's heading")
     subject: Line = Field(description="a discreet subject line")
     preheader: Line = Field(description="40 to 130 discreet characters")
     action: Line = Field(description="the one small thing to do this week")
     claims: ClaimIds = Field(description="a list of claims, as in [C1, C2]")
-    review_by: Date = Field(description="a date, as in 2027-11-30")
-    allow: tuple[Allowed, ...] = Field((), description="a list of rule and reason")
     was: Annotated[str, Field(pattern=SLUG)] | None = Field(
         None, description="the slug that this lesson had before, or none if it is new"
     )
 
 
-class BlockFront(Written):
-    """What stands above a block's text."""
-
-    title: Line = Field(description="the block's heading")
-    claims: ClaimIds = Field(default=(), description="a list of claims")
-    review_by: Date = Field(description="a date, as in 2027-11-30")
-    allow: tuple[Allowed, ...] = Field((), description="a list of rule and reason")
-
-
 class CourseFile(Written):
-    """course.yaml."""
-
     title: Line = Field(description="the course's name, for staff")
     purpose: Line = Field(description="what the course is for and is not for")
     begins_after: int = Field(1, ge=0, le=28, description="days from the start, 0 to 28")
@@ -123,7 +118,6 @@ class Course:
 
     @cached_property
     def by_slug(self) -> dict[str, Lesson]:
-        """Each lesson under its identity."""
         return {lesson.slug: lesson for lesson in self.lessons}
 
     def passages(self) -> Iterator[Passage]:

@@ -59,20 +59,15 @@ class Document:
         return self.lines.get(place)
 
     def wrong(self, place: Place, words: str, cure: str = "") -> WrongInput:
-        """The fault at `place`, to be raised."""
         return wrong(self.path, self.line(place), words, cure)
 
-    def parse(self, model: type[Model]) -> Model:
-        """The values as a frozen `model`.
+    def parse(self, model: type[Model], place: Place = ()) -> Model:
+        """The values, or the part of them at `place`, as a frozen `model`.
 
         Raises:
             WrongInput: with one finding for each fault.
 
         """
-        return self.parse_part((), model)
-
-    def parse_part(self, place: Place, model: type[Model]) -> Model:
-        """The part of the values at `place` as a frozen `model`."""
         value = self.value
         for step in place:
             value = value[step]
@@ -94,7 +89,7 @@ class Document:
             raise self.wrong((), "is not a list", f"begin each {kind} with a dash: - {key}: …")
         found: dict[str, Model] = {}
         for number in range(len(self.value)):
-            entry = self.parse_part((number,), model)
+            entry = self.parse(model, (number,))
             name = getattr(entry, key)
             if name in found:
                 raise self.wrong((number,), f'"{name}" {twice[0]}', twice[1])

@@ -1,21 +1,38 @@
 """Why a letter has its date, in words that a receptionist understands (P13)."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
+from functools import lru_cache
 
 from scheduler.material.clinic import DAYS
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
+@lru_cache(maxsize=4096)
 def on(day: date) -> str:
     """`Fri 25 Dec`: a date always has its weekday."""
     return f"{DAYS[day.weekday()]} {day.day} {MONTHS[day.month - 1]}"
 
 
+def dated(day: date) -> str:
+    """`Fri 25 Dec 2026`, where the year does not stand close by."""
+    return f"{on(day)} {day.year}"
+
+
+def timed(local: datetime) -> str:
+    """`Tue 24 Nov 2026 09:30 GMT`."""
+    return f"{on(local.date())} {local:%Y %H:%M %Z}"
+
+
+def count(number: int, one: str, more: str = "") -> str:
+    """`1 day`, `8 days`, `3 people`."""
+    return f"{number} {one if number == 1 else more or f'{one}s'}"
+
+
 def days(number: int) -> str:
     """`1 day`, `8 days`."""
-    return f"{number} day" if number == 1 else f"{number} days"
+    return count(number, "day")
 
 
 def own_date(own: date, after: int, start: date, *, start_was_set: bool) -> str:

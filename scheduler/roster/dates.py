@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from datetime import date, datetime, tzinfo
 from pathlib import Path
 
-from scheduler.findings import wrong
+from scheduler.findings import Finding, Question, shown, wrong
 from scheduler.material.fields import parse_date
 from scheduler.material.yamlfile import Unusable
-from scheduler.plan.reasons import on
+from scheduler.plan.reasons import dated
 
 _TIME = r"(?P<time>\d{1,2}:\d\d(?::\d\d)?)(?:\.\d+)?"
 _AFTER = rf"(?:[T ,]+(?:at )?{_TIME} ?(?:[ap]\.?m\.?|(?P<offset>Z|UTC|[+-]\d\d:?\d\d))?)?"
@@ -66,7 +66,8 @@ def settle_order(
     """Whether the day comes before the month in these (file, line, text).
 
     Raises:
-        WrongInput: nobody can know, the dates disagree, or they disagree with what was said.
+        Question: nobody can know.
+        WrongInput: the dates disagree, or they disagree with what was said.
 
     """
     proofs: dict[bool, tuple[Path, int, str]] = {}
@@ -94,8 +95,9 @@ def settle_order(
             both = [read_date(text, day_first=first, zone=zone) for first in (True, False)]
         except Unusable as error:
             raise wrong(path, line, str(error), error.cure) from None
-        words = f'is "{text}" {on(both[0])} {both[0].year}, or {on(both[1])} {both[1].year}?'
-        raise wrong(path, line, words, "say --day-first or --month-first")
+        words = f'is "{text}" {dated(both[0])}, or {dated(both[1])}?'
+        asked_about = Finding(shown(path), line, words, "say --day-first or --month-first")
+        raise Question(asked_about, asks={"day_first": None})
     return asked if asked is not None else False not in proofs
 
 

@@ -157,7 +157,7 @@ def read_roster(path: Path, course: Course, today: date) -> Roster:
     wrong: list[Finding] = []
     for number in range(len(document.value)):
         try:
-            entries.append(document.parse_part((number,), Entry))
+            entries.append(document.parse(Entry, (number,)))
         except WrongInput as error:
             wrong += error.findings
     if wrong:

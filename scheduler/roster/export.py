@@ -14,15 +14,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from scheduler.findings import Finding, shown, wrong
+from scheduler.findings import Finding, Question, shown
 from scheduler.material.lessons import Course
 from scheduler.roster.entries import Entry, faults
 from scheduler.roster.practice import OWN
 from scheduler.roster.source import Source, find_source, header_signature
-from scheduler.roster.table import Table, read_table, write_rows
+from scheduler.roster.table import Sheet, Table, as_file, read_table
 from scheduler.roster.visits import Aside, Asides, Choices, Visit, first_visits, sift
 
-__all__ = ["Choices", "Export", "read_export", "signature_of", "write_wrong_rows"]
+__all__ = ["Choices", "Export", "read_export", "signature_of", "wrong_rows"]
 
 
 @dataclass(frozen=True)
@@ -76,20 +76,21 @@ class Export:
         return Finding(shown(self.table.path), self.lines[number], words, cure)
 
 
-def read_export(paths: Sequence[Path], course: Course, today: date, choices: Choices) -> Export:
+def read_export(sheets: Sequence[Sheet], course: Course, today: date, choices: Choices) -> Export:
     """Read one file, or one of appointments and one of patients in any order.
 
     Raises:
-        WrongInput: a file cannot be read, or a question has to be answered first.
+        Question: a person has to say something first.
+        WrongInput: a file cannot be read.
 
     """
-    tables = [read_table(path) for path in paths]
+    tables = [read_table(sheet) for sheet in sheets]
     source = find_source(tables, choices.columns)
     table = source.visits.table
     if choices.consent is None and not source.has("consent"):
         words = "does not say who agreed to get the letters"
         cure = "name the day on which these people agreed: --consent 2026-11-23"
-        raise wrong(table.path, None, words, cure)
+        raise Question(Finding(shown(table.path), None, words, cure), asks={"consent": None})
     asides: Asides = []
     visits = first_visits(source, choices, today, asides)
     made = list(sift(visits, lambda visit: _entry(visit, source, choices), asides))
@@ -117,15 +118,15 @@ def read_export(paths: Sequence[Path], course: Course, today: date, choices: Cho
     )
 
 
-def signature_of(paths: Sequence[Path]) -> str:
+def signature_of(sheets: Sequence[Sheet]) -> str:
     """What the mapping of these files is remembered under."""
-    return header_signature([read_table(path) for path in paths])
+    return header_signature([read_table(sheet) for sheet in sheets])
 
 
-def write_wrong_rows(export: Export, path: Path) -> None:
-    """Write the rows that have to be put right, with the reason, to be read again after that."""
+def wrong_rows(export: Export) -> bytes:
+    """A file of the rows that have to be put right, with the reason; it can be read again."""
     rows = [(f"{row.words}; {row.cure}", *row.cells) for row in export.wrong]
-    write_rows(path, [("reason", *export.table.header), *rows], export.table.delimiter)
+    return as_file([("reason", *export.table.header), *rows], export.table.delimiter)
 
 
 def _entry(visit: Visit, source: Source, choices: Choices) -> Entry:

@@ -5,7 +5,7 @@
 3. Somebody: for each field, what the file last said (base), says now (file), and what the database
    has (theirs). The file has not changed it: theirs stays, so that an old line does not undo what a
    physiotherapist did since. Theirs has not changed: the file's goes in. Both have, differently: a
-   conflict, and nothing is applied. A file that does not speak about a field leaves it alone.
+   conflict. A file that does not speak about a field leaves it alone.
 4. Write everybody in one transaction, with the dates that follow (D1). Nobody is ever removed.
 
 A file that would move or end more than a fifth of the roster waits for a person's word: a wrong
@@ -21,15 +21,17 @@ from sqlalchemy import Connection
 
 from scheduler.findings import Finding, NotDone, WrongInput
 from scheduler.keys import Keys
-from scheduler.ledger import changes, deliveries, people
+from scheduler.ledger import changes, people
 from scheduler.ledger.changes import Change
 from scheduler.ledger.people import Person, new_id
 from scheduler.ledger.planner import Planner
 from scheduler.ledger.suppressions import among
-from scheduler.plan.rules import PlannedLetter
 from scheduler.roster.entries import TAILORING, Entry, entry_of
+from scheduler.roster.proposal import Proposal
 
 REFUSED = "email is on the list of those not to be written to ({why})"
+ASK = "ask the person, then physiopost allow ADDRESS"
+CURES = {"erased": f"take this entry out; if they want letters again after all, {ASK}"}
 MANY = 5  # one in so many
 PART = 2000  # people written at once
 
@@ -49,8 +51,8 @@ class Listing(Protocol):
 class Merge:
     """What applying the file would do.
 
-    `said` is what it says of each person of whom that is new; `refused` are the entries of people
-    who must not be written to.
+    `said` is what it says of each person of whom that is new. `refused` are the entries of people
+    who must not be written to; `conflicts` those that the database has something else to say of.
     """
 
     new: list[Change] = field(default_factory=list)
@@ -58,32 +60,24 @@ class Merge:
     same: list[Person] = field(default_factory=list)
     said: dict[str, Entry] = field(default_factory=dict)
     refused: list[Finding] = field(default_factory=list)
+    conflicts: list[Finding] = field(default_factory=list)
     roster: int = 0  # how many active people there were before
 
 
 def merge(db: Connection, listing: Listing, keys: Keys, now: datetime) -> Merge:
-    """Hold the file against the database; nothing is written.
-
-    Raises:
-        WrongInput: a conflict, or an entry that fits two people.
-
-    """
+    """Hold the file against the database; nothing is written."""
     bases = people.applied(db)
     known = _Known(people.everyone(db), bases)
     left_alone = among(db, keys, [entry.email for entry in listing.entries])
     result = Merge(roster=known.active)
-    faults: list[Finding] = []
     for number, entry in enumerate(listing.entries):
         mine = known.matches(entry)
         if len(mine) > 1:
             words, cure = "email belongs to several people", "give this entry the person's id"
-            faults.append(listing.finding(number, "email", words, cure))
+            result.conflicts.append(listing.finding(number, "email", words, cure))
         elif not mine:
             if why := left_alone.get(entry.email):
-                words, cure = (
-                    REFUSED.format(why=why),
-                    "ask the person, then physiopost allow ADDRESS",
-                )
+                words, cure = REFUSED.format(why=why), CURES.get(why, ASK)
                 result.refused.append(listing.finding(number, "email", words, cure))
                 continue
             person = new_person(entry, now)
@@ -94,16 +88,28 @@ def merge(db: Connection, listing: Listing, keys: Keys, now: datetime) -> Merge:
             base = Entry.model_validate(stored) if stored else entry_of(theirs)
             says = entry if listing.says >= _ALL else _only(base, entry, listing.says)
             updates, conflicts = _three_way(base, says, theirs)
-            faults += [_conflict(listing, number, name, conflicts[name]) for name in conflicts]
+            if conflicts:
+                told = (_conflict(listing, number, name, has) for name, has in conflicts.items())
+                result.conflicts.extend(told)
+                continue
             if updates:
                 result.changed.append(Change("roster", theirs, replace(theirs, **updates)))
             else:
                 result.same.append(theirs)
             if says != base:  # if the database has it already, this is the base next time
                 result.said[theirs.enrolment_id] = says
-    if faults:
-        raise WrongInput(*faults)
     return result
+
+
+def all_or_nothing(merged: Merge) -> None:
+    """A roster file goes in whole.
+
+    Raises:
+        WrongInput: some of its entries must not go in.
+
+    """
+    if faults := (*merged.conflicts, *merged.refused):
+        raise WrongInput(*faults)
 
 
 def apply(
@@ -128,34 +134,7 @@ def apply(
         people.remember(db, [(who, entry.stored()) for who, entry in part_said])
 
 
-@dataclass(frozen=True)
-class Moved:
-    """One person's letters before and after a change."""
-
-    change: Change
-    before: list[PlannedLetter]
-    after: list[PlannedLetter]
-
-    @property
-    def moves(self) -> bool:
-        """Whether a date changes or the course ends."""
-        return [each.utc for each in self.before] != [each.utc for each in self.after]
-
-
-def moved(db: Connection, todo: Sequence[Change], planner: Planner, now: datetime) -> list[Moved]:
-    """What changes of people who stay would do to their dates."""
-    gone = deliveries.sent(db, [each.person.enrolment_id for each in todo])
-    found = []
-    for change in [each.kept(planner, gone, now) for each in todo]:
-        plans = [
-            planner.plan(each, gone.get(each.enrolment_id, {}), now) if each else []
-            for each in (change.before, change.after)
-        ]
-        found.append(Moved(change, *plans))
-    return found
-
-
-def hold_back(merged: Merge, moves: Sequence[Moved]) -> None:
+def hold_back(merged: Merge, moves: Sequence[Proposal]) -> None:
     """Stop a file that changes the dates of too many.
 
     Raises:
@@ -174,7 +153,7 @@ def hold_back(merged: Merge, moves: Sequence[Moved]) -> None:
 def new_person(entry: Entry, now: datetime) -> Person:
     """Somebody who is enrolled at `now` (UTC)."""
     return Person(
-        id=entry.id or new_id()[:12],
+        id=entry.id or new_id()[-12:],
         enrolled_at=now,
         enrolment_id=new_id(),
         **entry.tailoring(),

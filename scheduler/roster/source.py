@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
 
-from scheduler.findings import Finding, WrongInput, shown, wrong
+from scheduler.findings import Finding, Question, shown, wrong
 from scheduler.roster.practice import (
     ALIASES,
     FIELDS,
@@ -87,7 +87,8 @@ def find_source(tables: Sequence[Table], chosen: Mapping[str, str]) -> Source:
     """Recognise the tables, and find every column.
 
     Raises:
-        WrongInput: too many files, of two systems, or a field that no column is known for.
+        Question: no column is known for a field.
+        WrongInput: too many files, or of two systems.
 
     """
     profiles = [_recognised(table) for table in tables]
@@ -106,7 +107,7 @@ def find_source(tables: Sequence[Table], chosen: Mapping[str, str]) -> Source:
         raise wrong(tables[-1].path, None, "is one file too many", cure)
     source = Source(profile.system, first, rest[0] if rest else None)
     if missing := list(_missing(source)):
-        raise WrongInput(*_questions(source, tables, missing))
+        raise _question(source, tables, missing)
     return source
 
 
@@ -160,32 +161,33 @@ def _missing(source: Source) -> Iterable[str]:
             yield "id"
 
 
-def _questions(source: Source, tables: Sequence[Table], missing: list[str]) -> Iterable[Finding]:
+def _question(source: Source, tables: Sequence[Table], missing: list[str]) -> Question:
     """What to ask, so that the answer can be copied."""
+    told: list[Finding] = []
     strange = [table for table in tables if not _recognised(table)]
     asked = strange[0] if strange else tables[0]
     for table in strange:
         place, line = shown(table.path), table.header_line
         words = "is from no practice system that is known here"
-        yield Finding(place, line, words, "the columns are " + _listed(table))
+        told.append(Finding(place, line, words, "the columns are " + _listed(table)))
     if not strange and not source.patients:
         what = "e-mail addresses" if "email" in missing else "dates of a first appointment"
         other = "patients" if "email" in missing else "appointments"
         words = f"is from {source.system}, and there are no {what} in it"
-        yield Finding(shown(asked.path), None, words, f"give the file of {other} as well")
+        told.append(Finding(shown(asked.path), None, words, f"give the file of {other} as well"))
     guesses = {field: _suggested(field, tables) for field in ALIASES if not source.has(field)}
     if "name" in missing and guesses["first_name"]:
         missing = ["first_name", "last_name", *(field for field in missing if field != "name")]
     optional = [field for field in ("id", "consent") if guesses.get(field) and strange]
-    for field in dict.fromkeys([*missing, *optional]):
+    asks = {field: guesses.get(field) for field in [*missing, *optional]}
+    for field, guess in asks.items():
         words = f"no column is known for {field}"
         if field == "id" and source.patients:
             words = "no column is known that both files know a patient by"
-        guess = guesses.get(field)
         cure = f"--column {field}={shlex.quote(guess) if guess else '…'}"
-        yield Finding(
-            shown(asked.path), asked.header_line, words, ("perhaps " if guess else "add ") + cure
-        )
+        cure = ("perhaps " if guess else "add ") + cure
+        told.append(Finding(shown(asked.path), asked.header_line, words, cure))
+    return Question(*told, asks=asks)
 
 
 def _suggested(field: str, tables: Sequence[Table]) -> str | None:

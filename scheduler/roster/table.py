@@ -6,16 +6,19 @@
 3. The header: the first row that is not blank. Columns are known by their words alone, so that
    `patient_number` and `Patient Number` are one.
 4. Rows are read one at a time, never the file at once. Excel's `="0012"` is unwrapped.
+
+A file lies on the disk, or in the memory: then a browser has sent it.
 """
 
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
-from scheduler.findings import WrongInput, wrong
+from scheduler.findings import WrongInput, writing, wrong
 
 LARGEST = 200_000_000  # bytes
 LONGEST_LINE = 1_000_000  # characters; a cell has at most csv's 131,072
@@ -25,14 +28,32 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a cell tha
 
 
 @dataclass(frozen=True)
+class Sheet:
+    """A file by its name; with `content`, one that is on no disk."""
+
+    path: Path
+    content: bytes | None = field(default=None, repr=False)
+
+    def text(self, encoding: str) -> TextIOWrapper:
+        """Open it."""
+        raw = self.path.open("rb") if self.content is None else BytesIO(self.content)
+        return TextIOWrapper(raw, encoding=encoding, newline="")
+
+
+@dataclass(frozen=True)
 class Table:
     """Where the rows are, how they are written, and what their columns are called."""
 
-    path: Path
+    sheet: Sheet
     encoding: str
     delimiter: str
     header: tuple[str, ...]
     header_line: int
+
+    @property
+    def path(self) -> Path:
+        """The file's name."""
+        return self.sheet.path
 
     @cached_property
     def places(self) -> dict[str, list[int]]:
@@ -49,7 +70,7 @@ class Table:
             WrongInput: the quotes do not close, a cell or a line is too long.
 
         """
-        for line, cells in _rows(self.path, self.encoding, self.delimiter):
+        for line, cells in _rows(self.sheet, self.encoding, self.delimiter):
             if line > self.header_line:
                 yield line, cells + [""] * (len(self.header) - len(cells))
 
@@ -74,18 +95,18 @@ def guarded(cell: str) -> str:
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
-def read_table(path: Path) -> Table:
+def read_table(sheet: Sheet) -> Table:
     """Find out how a file is written, and read its header.
 
     Raises:
         WrongInput: no such file, too large, not text, no header.
 
     """
-    encoding = _encoding(path)
-    said = re.fullmatch(r'"?sep=([,;\t|])"?\s*', next(_lines(path, encoding), ""))
+    path, encoding = sheet.path, _encoding(sheet)
+    said = re.fullmatch(r'"?sep=([,;\t|])"?\s*', next(_lines(sheet, encoding), ""))
     tries: list[tuple[int, tuple[str, ...], str]] = []
     for delimiter in said[1] if said else DELIMITERS:
-        rows = _rows(path, encoding, delimiter)
+        rows = _rows(sheet, encoding, delimiter)
         try:
             line, cells = next(row for row in rows if row[0] > (said is not None))
         except (StopIteration, WrongInput):
@@ -98,20 +119,21 @@ def read_table(path: Path) -> Table:
     if any("@" in name or re.fullmatch(r"[\d/.: -]{6,}", name) for name in header):
         cure = "write a row with the names of the columns above it"
         raise wrong(path, line, "the first row looks like a person and not like a header", cure)
-    return Table(path, encoding, delimiter, header, line)
+    return Table(sheet, encoding, delimiter, header, line)
 
 
-def _encoding(path: Path) -> str:
+def _encoding(sheet: Sheet) -> str:
+    path = sheet.path
     try:
-        if not path.is_file():
+        if sheet.content is None and not path.is_file():
             words = "is not a file" if path.exists() else "there is no such file"
             raise wrong(path, None, words, "check the path")
-        if path.stat().st_size > LARGEST:
+        if sheet.content is None and path.stat().st_size > LARGEST:
             raise wrong(path, None, "is larger than 200 MB", "export fewer weeks at a time")
-        with path.open("rb") as file:
-            start = file.read(3)
+        with sheet.text("latin-1") as file:
+            start = file.read(3).encode("latin-1")
         marked = [encoding for bom, encoding in BOMS.items() if start.startswith(bom)]
-        return next(name for name in marked or ("utf-8", "cp1252") if _decodes(path, name))
+        return next(name for name in marked or ("utf-8", "cp1252") if _decodes(sheet, name))
     except StopIteration:
         words = "is not text in UTF-8, UTF-16 or Windows-1252"
         raise wrong(path, None, words, "in Excel, choose Save As and CSV UTF-8") from None
@@ -120,25 +142,25 @@ def _encoding(path: Path) -> str:
         raise wrong(path, None, reason, "check the path and its permissions") from None
 
 
-def _decodes(path: Path, encoding: str) -> bool:
+def _decodes(sheet: Sheet, encoding: str) -> bool:
     try:
-        with path.open(encoding=encoding, newline="") as file:
+        with sheet.text(encoding) as file:
             return not any("\0" in part for part in iter(lambda: file.read(1 << 20), ""))
     except UnicodeError:
         return False
 
 
-def _lines(path: Path, encoding: str) -> Iterator[str]:
-    with path.open(encoding=encoding, newline="") as file:
+def _lines(sheet: Sheet, encoding: str) -> Iterator[str]:
+    with sheet.text(encoding) as file:
         for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), ""), start=1):
             if len(line) == LONGEST_LINE:
-                raise wrong(path, number, "the line is too long", "export the file again")
+                raise wrong(sheet.path, number, "the line is too long", "export the file again")
             yield line
 
 
-def _rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(sheet: Sheet, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     begins = 1
-    reader = csv.reader(_lines(path, encoding), delimiter=delimiter, strict=True)
+    reader = csv.reader(_lines(sheet, encoding), delimiter=delimiter, strict=True)
     try:
         for cells in reader:
             if any(map(str.strip, cells)):
@@ -146,22 +168,24 @@ def _rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, list
             begins = reader.line_num + 1
     except (csv.Error, OSError, UnicodeError) as error:
         cure = "check the quotes in this row"
-        raise wrong(path, begins, f"the row cannot be read ({error})", cure) from None
+        raise wrong(sheet.path, begins, f"the row cannot be read ({error})", cure) from None
 
 
-def write_rows(path: Path, rows: Iterable[Iterable[str]], delimiter: str = ",") -> None:
-    """Write a table that Excel opens as it is and that only its owner can read.
+def as_file(rows: Iterable[Iterable[str]], delimiter: str = ",") -> bytes:
+    """A table that Excel opens as it is."""
+    file = StringIO(newline="")
+    csv.writer(file, delimiter=delimiter).writerows([guarded(cell) for cell in row] for row in rows)
+    return file.getvalue().encode("utf-8-sig")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read.
 
     Raises:
         WrongInput: it cannot be written there.
 
     """
-    try:
+    with writing(path, "name another file"):
         path.touch(mode=0o600)
         path.chmod(0o600)
-        with path.open("w", encoding="utf-8-sig", newline="") as file:
-            writer = csv.writer(file, delimiter=delimiter)
-            writer.writerows([guarded(cell) for cell in row] for row in rows)
-    except OSError as error:
-        reason = (error.strerror or "cannot be written").lower()
-        raise wrong(path, None, reason, "name another file") from None
+        path.write_bytes(content)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from scheduler.findings import shown
 from scheduler.material.yamlfile import Unusable
-from scheduler.plan.reasons import on
+from scheduler.plan.reasons import dated
 from scheduler.roster.dates import read_date, settle_order
 from scheduler.roster.source import Columns, Source
 from scheduler.roster.table import unwrapped
@@ -128,7 +128,7 @@ def first_visits(source: Source, choices: Choices, today: date, asides: Asides) 
         if id(visit) not in firsts:
             raise Aside("not the first visit")
         if visit.day and visit.day < today - OLDEST:
-            raise Aside(f"the first visit was on {on(visit.day)} {visit.day.year}, over a year ago")
+            raise Aside(f"the first visit was on {dated(visit.day)}, over a year ago")
 
     return [visit for visit, _ in sift(ranked, first, asides)]
 

@@ -19,7 +19,8 @@ from scheduler.ledger import facts
 from scheduler.ledger.database import Database
 from scheduler.ledger.planner import Planner
 from scheduler.roster.entries import read_roster
-from scheduler.roster.merge import apply, hold_back, merge, moved
+from scheduler.roster.merge import all_or_nothing, apply, hold_back, merge
+from scheduler.roster.proposal import proposed
 
 FACT = "roster_file"
 
@@ -63,13 +64,11 @@ class Watch:
         self, database: Database, planner: Planner, keys: Keys, now: datetime
     ) -> Sequence[str]:
         material = planner.material
-        today = now.astimezone(material.clinic.timezone).date()
-        roster = read_roster(self.path, material.course, today)
+        roster = read_roster(self.path, material.course, material.clinic.today(now))
         with database.write() as db:
             merged = merge(db, roster, keys, now)
-            if merged.refused:
-                raise WrongInput(*merged.refused)
-            hold_back(merged, moved(db, merged.changed, planner, now))
+            all_or_nothing(merged)
+            hold_back(merged, proposed(db, merged.changed, planner, now))
             apply(db, merged, planner, now)
             applied(db, self.path)
         numbers = f"{len(merged.new)} new, {len(merged.changed)} changed"

@@ -4,7 +4,7 @@ Changes come at any second, one in four at a full quarter of an hour, where lett
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from random import Random
 
 from scheduler import tailoring
@@ -13,9 +13,9 @@ from scheduler.ledger.people import Person
 from scheduler.material.lessons import Course
 from scheduler.plan.calendar import DAY
 from scheduler.simulate.checker import Away
-from scheduler.simulate.people import HOURS
 
 HOUR = 3600  # seconds
+HOURS = (time(7), time(18, 15))  # of the day, for letters
 
 
 def outages(rng: Random, begin: datetime, end: datetime) -> list[Away]:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import Literal, get_args
 
 from scheduler.ledger.people import Person
@@ -92,7 +93,7 @@ class Checker:
         letters: dict[str, list[Posted]] = {}
         for at, person in history:
             lives.setdefault(person.enrolment_id, []).append((at, person))
-        for each in sorted(posted, key=_at):
+        for each in sorted(posted, key=attrgetter("at")):
             found.sent += 1
             if each.stop in lives:
                 letters.setdefault(each.stop, []).append(each)
@@ -104,21 +105,20 @@ class Checker:
         return found
 
 
+@dataclass
 class _Life:
     """One enrolment's way through its letters and changes."""
 
-    def __init__(
-        self,
-        checker: Checker,
-        found: Verdict,
-        versions: Sequence[Version],
-        letters: Sequence[Posted],
-    ) -> None:
-        self.checker, self.found, self.versions, self.letters = checker, found, versions, letters
-        self.course = checker.planner.material.course
-        self._stands(*versions[0])
-        self.sent: dict[str, datetime] = {}
-        self.previous: date | None = None
+    checker: Checker
+    found: Verdict
+    versions: Sequence[Version]
+    letters: Sequence[Posted]
+    sent: dict[str, datetime] = field(default_factory=dict)
+    previous: date | None = None
+
+    def __post_init__(self) -> None:
+        self.course = self.checker.planner.material.course
+        self._stands(*self.versions[0])
 
     def walk(self) -> None:
         """Go through the events; of two at one instant the change comes first."""
@@ -229,10 +229,6 @@ class _Life:
 
     def _fault(self, kind: Kind, lesson: str, at: datetime) -> None:
         self.found.faults.append(Fault(kind, self.person.id, lesson, at))
-
-
-def _at(letter: Posted) -> datetime:
-    return letter.at
 
 
 def _day(at: datetime, way: Enrolment) -> date:

@@ -6,12 +6,14 @@ a pace, a start, a hold or a skipped lesson of their own, or are enrolled late o
 """
 
 import json
-from datetime import date, time
+from datetime import date
 from random import Random
 from typing import Any
 
 from scheduler.ledger.planner import Planner
 from scheduler.plan.calendar import DAY
+from scheduler.simulate.chance import HOURS
+from scheduler.simulate.world import WEEKS, Trial
 
 HOMES = (
     ("America/New_York", None),
@@ -23,57 +25,50 @@ HOMES = (
     ("Asia/Kathmandu", "07:00"),  # never, and 5 hours 45 minutes from London's winter
 )
 """Zones, each with the hour for letters there: who all get theirs at one instant share a round."""
-HOURS = (time(7), time(18, 15))
-REASONS = ("on holiday", "flare-up", "")
+FIRST_DAY = date(2027, 2, 15)  # clock changes, Easter and a bank holiday follow
 
 
-def invented(number: int, rng: Random, planner: Planner, begin: date, weeks: int) -> str:
-    """A roster file of `number` people; first appointments in the first quarter of the weeks."""
-    entries = [_entry(each, rng, planner, begin, weeks) for each in range(1, number + 1)]
-    lines = "".join(f"- {json.dumps(entry)}\n" for entry in entries)
-    return f"# {number} people who do not exist, invented by physiopost simulate.\n{lines}"
+def invented(trial: Trial, planner: Planner) -> str:
+    """A roster file of `trial.scale` people, first seen in the first quarter of the weeks."""
+    rng = Random(trial.seed)  # noqa: S311 - it is to be repeated
+    begin, span = trial.begin or FIRST_DAY, max(1, (trial.weeks or WEEKS) * 7 // 4)
+    lines = [f"# {trial.scale} people who do not exist, invented by physiopost simulate.\n"]
+    for number in range(1, (trial.scale or 0) + 1):
+        consent, _ = planner.calendar.open_from(begin + rng.randrange(span) * DAY)
+        entry = {"id": f"person{number}", "email": f"person{number}@example.org"}
+        entry |= {"name": f"Person {number}", "consent": str(consent)}
+        lines.append(f"- {json.dumps(entry | _course(rng, planner, consent))}\n")
+    return "".join(lines)
 
 
-def _entry(number: int, rng: Random, planner: Planner, begin: date, weeks: int) -> dict[str, Any]:
-    day, _ = planner.calendar.open_from(begin + rng.randrange(max(1, weeks * 7 // 4)) * DAY)
-    early, late = _one_in(rng, 10), _one_in(rng, 8)
-    appointment = day - rng.randint(1, 60) * DAY if late else day + 14 * early * DAY
-    first, _ = planner.calendar.open_from(appointment)
-    entry = {
-        "id": f"person{number}",
-        "email": f"person{number}@example.org",
-        "name": f"Person {number}",
-        "first_appointment": str(first),
-        "consent": str(day),
-    }
-    zone, hour = rng.choice(HOMES) if _one_in(rng, 3) else (None, None)
-    if zone is None and _one_in(rng, 5):
+def _course(rng: Random, planner: Planner, consent: date) -> dict[str, Any]:
+    """When somebody was seen first, and what the roster says besides."""
+
+    def one_in(number: int) -> bool:
+        return rng.randrange(number) == 0
+
+    early, late = one_in(10), one_in(8)
+    seen = consent - rng.randint(1, 60) * DAY if late else consent + 14 * early * DAY
+    first, _ = planner.calendar.open_from(seen)
+    entry: dict[str, Any] = {"first_appointment": str(first)}
+    zone, hour = rng.choice(HOMES) if one_in(3) else (None, None)
+    if zone:
+        entry["timezone"] = zone
+    elif one_in(5):
         hour = f"{rng.choice(HOURS):%H:%M}"
-    entry |= {"timezone": zone} if zone else {}
-    entry |= {"send_at": hour} if hour else {}
-    return entry | _tailoring(rng, planner, first)
-
-
-def _tailoring(rng: Random, planner: Planner, first: date) -> dict[str, Any]:
-    entry: dict[str, Any] = {}
-    if _one_in(rng, 5):
-        entry |= {"pace": rng.randint(3, 14)}
-    if _one_in(rng, 7):
-        entry |= {"start": str(first + rng.randint(1, 21) * DAY)}
-    if _one_in(rng, 7):
+    if hour:
+        entry["send_at"] = hour
+    if one_in(5):
+        entry["pace"] = rng.randint(3, 14)
+    if one_in(7):
+        entry["start"] = str(first + rng.randint(1, 21) * DAY)
+    if one_in(7):
         away = first + rng.randint(3, 40) * DAY
         until = away + rng.randint(2, 21) * DAY
-        entry |= {"hold": [{"from": str(away), "until": str(until), "reason": _reason(rng)}]}
-    if _one_in(rng, 7):
-        entry |= {"skip": rng.sample(list(planner.material.course.by_slug), 1)}
-    if _one_in(rng, 9):
-        entry |= {"note": "Well done on the walking."}
+        reason = rng.choice(("on holiday", "flare-up", ""))
+        entry["hold"] = [{"from": str(away), "until": str(until), "reason": reason}]
+    if one_in(7):
+        entry["skip"] = rng.sample(list(planner.material.course.by_slug), 1)
+    if one_in(9):
+        entry["note"] = "Well done on the walking."
     return entry
-
-
-def _one_in(rng: Random, number: int) -> bool:
-    return rng.randrange(number) == 0
-
-
-def _reason(rng: Random) -> str:
-    return rng.choice(REASONS)

@@ -10,16 +10,15 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
-from random import Random
 
 from scheduler.delivery.channels import Channel
 from scheduler.delivery.channels.folder import Folder
 from scheduler.delivery.gallery import write_gallery
 from scheduler.delivery.round import Round
-from scheduler.findings import wrong
+from scheduler.findings import writing, wrong
 from scheduler.keys import Keys
 from scheduler.ledger import deliveries
 from scheduler.ledger.database import Database
@@ -31,12 +30,11 @@ from scheduler.plan.rules import PlannedLetter
 from scheduler.roster.entries import read_roster
 from scheduler.settings import Settings
 from scheduler.simulate.checker import Checker, Verdict
-from scheduler.simulate.people import invented
+from scheduler.simulate.people import FIRST_DAY, invented
 from scheduler.simulate.tally import Nowhere, Posted, Tally
-from scheduler.simulate.world import WEEKS, Progress, World
+from scheduler.simulate.world import Progress, Trial, World
 
 MARK = ".physiopost-simulation"
-FIRST_DAY = date(2027, 2, 15)  # of invented people: clock changes, Easter and a bank holiday follow
 DATE = re.compile(r" (?:(from|until|since|of) )?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d+ [A-Z][a-z]{2}")
 
 
@@ -60,14 +58,10 @@ def simulate(
     settings: Settings,
     material: Material,
     folder: Path,
-    *,
-    begin: date | None = None,
-    weeks: int | None = None,
-    scale: int | None = None,
-    seed: int | None = None,
+    trial: Trial,
     progress: Progress | None = None,
 ) -> Simulated:
-    """Run the roster from `begin` (the clinic's date; the first consent if None) into `folder`.
+    """Run a trial into `folder`.
 
     Raises:
         WrongInput: the roster cannot be used, or the folder holds something else.
@@ -76,35 +70,33 @@ def simulate(
     """
     planner, press = Planner(material), Press(material, settings.templates)
     people = settings.subscribers
-    if scale:
+    if trial.scale:
         _empty(folder)
-        begin, people = begin or FIRST_DAY, folder / "subscribers.yaml"
-        text = invented(scale, Random(seed), planner, begin, weeks or WEEKS)  # noqa: S311 - repeatable
-        people.write_text(text, encoding="utf-8")
+        trial, people = replace(trial, begin=trial.begin or FIRST_DAY), folder / "subscribers.yaml"
+        people.write_text(invented(trial, planner), encoding="utf-8")
     roster = read_roster(people, material.course, date.max)
-    if not scale:
+    if not trial.scale:
         _empty(folder)
     database = Database(f"sqlite:///{folder / 'physiopost.db'}")
     keys = Keys(settings.secrets, settings.url)
-    world = World(database, planner, keys, roster, begin=begin, weeks=weeks, seed=seed)
-    way: AbstractContextManager[Channel] = nullcontext(Nowhere()) if scale else Folder(folder)
+    world = World(database, planner, keys, roster, trial)
+    way: AbstractContextManager[Channel] = nullcontext(Nowhere()) if trial.scale else Folder(folder)
     with way as channel:
         tally = Tally(channel, world)
         world.run(Round(database, planner, press, keys), tally, progress)
     with database.read() as db:
-        timelines = [] if scale else planner.timelines(db, world.now)
+        timelines = [] if trial.scale else planner.timelines(db, world.now)
         reasons = [row["reasons"] for row in deliveries.history(db)]
     database.close()
     checker = Checker(planner, world.away, world.now, tick=timedelta(0))
+    zone = material.clinic.timezone
     return Simulated(
         world=world,
         timelines=timelines,
         posted=tally.posted,
         moved=Counter(words for each in reasons for words in set(_moves(each))),
         verdict=checker.verdict(tally.posted, world.history),
-        index=None
-        if scale
-        else write_gallery(folder, settings.templates, material.clinic.timezone),
+        index=None if trial.scale else write_gallery(folder, settings.templates, zone),
     )
 
 
@@ -124,14 +116,11 @@ def _undated(reason: str) -> str:
 
 def _empty(folder: Path) -> None:
     """Clear away an earlier simulation, and nothing else."""
-    try:
+    with writing(folder, "name another folder with --to"):
         if folder.exists() and any(folder.iterdir()):
             if not (folder / MARK).is_file():
                 cure = "name a new or empty folder with --to"
                 raise wrong(folder, None, "holds something that is not a simulation", cure)
             shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / MARK).write_text("Made by physiopost; the next simulation clears it away.\n")
-    except OSError as error:
-        reason = f"cannot be written to ({(error.strerror or '').lower()})"
-        raise wrong(folder, None, reason, "name another folder with --to") from None

@@ -31,7 +31,6 @@ class Tally:
     """Any channel, with a list of the letters that it took and when."""
 
     def __init__(self, channel: Channel, clock: Clock) -> None:
-        """Stand before `channel`; `clock` gives UTC instants."""
         self.name, self.lease, self.batch = channel.name, channel.lease, channel.batch
         self.drafts, self.evidence = channel.drafts, channel.evidence
         self.claimed = channel.claimed
@@ -53,10 +52,7 @@ class Tally:
 class Nowhere:
     """A channel that makes each letter whole and drops it: 9,000 would fill 400 MB of a disk."""
 
-    name = "nowhere"
-    lease = timedelta(0)
-    batch = 1000
-    drafts = True
+    name, lease, batch, drafts = "nowhere", timedelta(0), 1000, True
 
     def post(
         self, edition: Edition, envelopes: Sequence[Envelope]

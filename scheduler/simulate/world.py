@@ -9,10 +9,12 @@
 """
 
 from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from random import Random
 
 from scheduler import tailoring
@@ -38,45 +40,55 @@ Progress = Callable[[int, int], None]
 """Takes the letters sent so far, and the letters that were expected."""
 
 
+@dataclass(frozen=True)
+class Trial:
+    """What is simulated; without more, the roster from the first consent to the last letter.
+
+    `scale` asks for so many invented people instead, `seed` for chance.
+    """
+
+    begin: date | None = None
+    weeks: int | None = None
+    scale: int | None = None
+    seed: int | None = None
+
+
 class World:
     """Called, it tells the time. `history` is everybody as they stood from each instant on."""
 
     def __init__(
-        self,
-        database: Database,
-        planner: Planner,
-        keys: Keys,
-        roster: Roster,
-        *,
-        begin: date | None,
-        weeks: int | None,
-        seed: int | None,
+        self, database: Database, planner: Planner, keys: Keys, roster: Roster, trial: Trial
     ) -> None:
         """Fix who arrives when; with a seed also when the service is away and who is changed."""
         self.database, self.planner, self.keys, self.roster = database, planner, keys, roster
         self.zone = planner.material.clinic.timezone
-        self.arrivals: dict[datetime, list[Entry]] = {}
-        for entry in sorted(roster.entries, key=lambda entry: entry.consent):
-            at = instant(max(entry.consent, begin or entry.consent), NOON, self.zone)
-            self.arrivals.setdefault(at, []).append(entry)
-        first = instant(begin, NOON, self.zone) if begin else None
-        self.now = self.began = first or min(self.arrivals, default=datetime.now(UTC))
-        self.end = (
-            self.began + timedelta(weeks=weeks) if weeks else datetime.max.replace(tzinfo=UTC)
-        )
+
+        def noon(entry: Entry) -> datetime:
+            return instant(max(entry.consent, trial.begin or entry.consent), NOON, self.zone)
+
+        arriving = sorted(roster.entries, key=attrgetter("consent"))
+        self.arrivals = [(at, list(some)) for at, some in groupby(arriving, noon)]
+        if trial.begin:
+            self.began = instant(trial.begin, NOON, self.zone)
+        else:
+            self.began = self.arrivals[0][0] if arriving else datetime.now(UTC)
+        self.now, self.end = self.began, datetime.max.replace(tzinfo=UTC)
+        if trial.weeks:
+            self.end = self.began + timedelta(weeks=trial.weeks)
         self.away: list[Away] = []
-        self.changes: deque[tuple[datetime, str]] = deque()
         self.history: list[Version] = []
         self.changed: Counter[str] = Counter()
-        self.rng = Random(seed)  # noqa: S311 - it is to be repeated
-        if seed is not None:
-            last = self.end if weeks else max([self.began, *self.arrivals]) + timedelta(weeks=WEEKS)
+        self.rng = Random(trial.seed)  # noqa: S311 - it is to be repeated
+        events: list[tuple[datetime, list[Entry] | str]] = [*self.arrivals]
+        if trial.seed is not None:
+            arrived = self.arrivals[-1][0] if arriving else self.began
+            last = self.end if trial.weeks else arrived + timedelta(weeks=WEEKS)
             ids = [entry.id for entry in roster.entries if entry.id]
             self.away = chance.outages(self.rng, self.began, last)
-            self.changes.extend(chance.moments(self.rng, ids, self.began, last))
+            events += chance.moments(self.rng, ids, self.began, last)
+        self.events = deque(sorted(events, key=itemgetter(0)))
 
     def __call__(self) -> datetime:
-        """Tell the time (UTC)."""
         return self.now
 
     def run(self, service: Round, channel: Channel, progress: Progress | None) -> None:
@@ -88,8 +100,12 @@ class World:
         """
         expected, sent = self._expected(), 0
         while self.now <= self.end:
-            self._arrive()
-            self._change()
+            while self.events and self.events[0][0] <= self.now:
+                _, what = self.events.popleft()
+                if isinstance(what, str):
+                    self._change(what)
+                else:
+                    self._arrive(what)
             due = self._due()
             if due and due <= self.now:
                 report = service.run(channel, self)
@@ -99,51 +115,45 @@ class World:
                 due = self._due()
             if progress:
                 progress(sent, expected)
-            coming = [
-                *self.arrivals,
-                *(at for at, _ in list(self.changes)[:1]),
-                *([due] if due else []),
-            ]
-            if not any(at > self.now for at in coming):
+            coming = [self.events[0][0]] if self.events else []
+            coming += [due] if due and due > self.now else []
+            if not coming:
                 break
-            self.now = min(at for at in coming if at > self.now)
+            self.now = min(coming)
         self.now = min(self.now, self.end)
 
     def _expected(self) -> int:
         return sum(
             letter.state == "planned"
-            for at, entries in self.arrivals.items()
+            for at, entries in self.arrivals
             for entry in entries
             for letter in self.planner.plan(new_person(entry, at), {}, at)
         )
 
-    def _arrive(self) -> None:
+    def _arrive(self, entries: Sequence[Entry]) -> None:
         """Enrol those whose day has come."""
-        if entries := self.arrivals.pop(self.now, None):
-            some = Roster(self.roster.path, tuple(entries), self.roster.document)
-            with self.database.write() as db:
-                merged = merge(db, some, self.keys, self.now)
-                apply(db, merged, self.planner, self.now)
-            for change in (*merged.new, *merged.changed):
-                self._remember(change)
+        some = Roster(self.roster.path, tuple(entries), self.roster.document)
+        with self.database.write() as db:
+            merged = merge(db, some, self.keys, self.now)
+            apply(db, merged, self.planner, self.now)
+        for change in (*merged.new, *merged.changed):
+            self._remember(change)
 
-    def _change(self) -> None:
-        """Do what chance has in mind for this moment, as far as it can be done."""
-        today = self.now.astimezone(self.zone).date()
-        course = self.planner.material.course
+    def _change(self, who: str) -> None:
+        """Do what chance has in mind for somebody at this moment, if it can be done."""
+        today, course = self.now.astimezone(self.zone).date(), self.planner.material.course
         verb = partial(chance.change, self.rng, course=course, today=today, now=self.now)
-        while self.changes and self.changes[0][0] <= self.now:
-            _, who = self.changes.popleft()
-            try:
-                if self.rng.randrange(UNDONE) == 0:
-                    moved = tailoring.undo(self.database, self.planner, who, self.now)
-                else:
-                    moved = tailoring.propose(self.database, self.planner, who, verb, self.now)
-                tailoring.commit(self.database, self.planner, [moved], self.now, "chance")
-            except (WrongInput, NotDone):
-                continue
-            self.changed[moved.change.action] += 1
-            self._remember(moved.change)
+        parts = self.database, self.planner
+        try:
+            if self.rng.randrange(UNDONE) == 0:
+                moved = tailoring.undo(*parts, who, self.now)
+            else:
+                moved = tailoring.propose(*parts, who, verb, self.now)
+            tailoring.commit(*parts, [moved], self.now, "chance")
+        except (WrongInput, NotDone):
+            return
+        self.changed[moved.change.action] += 1
+        self._remember(moved.change)
 
     def _remember(self, change: Change) -> None:
         """Note how somebody stands now; an enrolment that was replaced or taken away has ended."""

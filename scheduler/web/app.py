@@ -5,7 +5,10 @@ forms against other sites, the headers, the words for dates, and the page for wh
 """
 
 import logging
+import secrets
 from datetime import date, datetime
+from functools import partial
+from time import perf_counter
 
 from flask import Flask, Response, g, render_template, request
 from flask_wtf import CSRFProtect
@@ -15,10 +18,25 @@ from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnava
 from scheduler.findings import NotDone
 from scheduler.letters.fill import in_words
 from scheduler.letters.theme import palettes
-from scheduler.plan.reasons import on
-from scheduler.web import patient, people, received, today
-from scheduler.web.gate import Office, add_gate, public
-from scheduler.web.pages import pages
+from scheduler.plan.reasons import dated, on
+from scheduler.web import (
+    account,
+    audit,
+    caseload,
+    entrance,
+    health,
+    imports,
+    lessons,
+    letterbox,
+    patient,
+    people,
+    post,
+    received,
+    team,
+    today,
+)
+from scheduler.web.gate import Office, add_gate, may, public
+from scheduler.web.pages import LARGEST, pages
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -46,37 +64,64 @@ log = logging.getLogger(__name__)
 def create(office: Office) -> Flask:
     """The application."""
     app = pages(office.database, office.planner, office.keys, office.settings, office.clock)
+    keys = office.keys.seals("sessions")
     app.config.update(
-        SECRET_KEY=office.keys.seal("sessions"),
+        SECRET_KEY=keys[0],
+        SECRET_KEY_FALLBACKS=keys[1:],
+        WTF_CSRF_SECRET_KEY=keys[::-1],  # the last one signs
         SESSION_COOKIE_NAME="__Host-form",
         SESSION_COOKIE_SECURE=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,
+        MAX_FORM_MEMORY_SIZE=LARGEST,  # what is to be imported travels in its form
         WTF_CSRF_SSL_STRICT=False,  # it asks for a Referer, which our own headers forbid
     )
+    _log_requests(app)
     csrf = CSRFProtect(app)
     for name in OUTSIDE:
         if view := app.view_functions.get(name):
             csrf.exempt(public(view))
     add_gate(app, office)
-    for screen in (today, people, patient, received):
+    for screen in (entrance, today, people, patient, received, account, caseload):
         app.register_blueprint(screen.views(office))
+    for screen in (imports, lessons, post, team, health, audit):
+        app.register_blueprint(screen.views(office))
+    app.register_blueprint(own := letterbox.views(office))
+    csrf.exempt(own)  # no cookie, and the address is the secret
     app.jinja_env.filters.update(FILTERS)
 
     @app.context_processor
     def shared() -> dict[str, object]:
         material = office.planner.material
-        return {"me": g.get("member"), "clinic": material.clinic, "course": material.course}
+        open_to_me = partial(may, app)
+        known = {"clinic": material.clinic, "course": material.course}
+        return known | {"me": g.get("member"), "may": open_to_me}
 
     @app.get("/brand.css")
     @public
     def brand() -> Response:
-        light, dark = palettes(office.planner.material.clinic.brand)
+        light, dark = palettes(office.clinic.brand)
         return Response(BRAND.format(light=light, dark=dark), mimetype="text/css")
 
     _say_what_is_wrong(app)
     _add_headers(app, secure=office.settings.url.startswith("https://"))
     return app
+
+
+def _log_requests(app: Flask) -> None:
+    """Each answer has an id by which the log knows it; of its address the pattern only."""
+
+    @app.before_request
+    def begin() -> None:
+        g.request, g.began = secrets.token_hex(8), perf_counter()
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.request
+        took = round(1000 * (perf_counter() - g.began))
+        told = {"request": g.request, "status": response.status_code, "milliseconds": took}
+        log.debug("%s %s", request.method, request.url_rule or "(no such page)", extra=told)
+        return response
 
 
 def _say_what_is_wrong(app: Flask) -> None:
@@ -89,7 +134,10 @@ def _say_what_is_wrong(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def stopped(error: Exception) -> tuple[str, int]:
-        log.error("a page stopped: %s", type(error).__name__)  # its words may hold names
+        told = {"request": g.get("request")}
+        log.error(
+            "a page stopped: %s", type(error).__name__, extra=told
+        )  # its words may hold names
         if isinstance(error, NotDone):
             return _sorry(f"{error}. Try again in a minute."), ServiceUnavailable.code
         return _sorry(WORDS[InternalServerError.code]), InternalServerError.code
@@ -97,7 +145,7 @@ def _say_what_is_wrong(app: Flask) -> None:
 
 def _sorry(words: str) -> str:
     """For staff the words; for a patient with a link from a letter, whom to call."""
-    patient = request.path.startswith("/stop")
+    patient = request.path.startswith(("/stop", "/letters"))
     return render_template("unknown.html" if patient else "app/sorry.html", words=words)
 
 
@@ -118,7 +166,7 @@ def _date(value: date | datetime) -> date:
 
 def _day(value: date | datetime | None) -> str:
     """`Tue 24 Nov 2026`: a date always has its weekday."""
-    return f"{on(_date(value))} {value.year}" if value else ""
+    return dated(_date(value)) if value else ""
 
 
 def _short(value: date | datetime) -> str:

@@ -55,7 +55,9 @@ def pages(
     def ask(token: str) -> str | tuple[str, int]:
         with database.read() as db:
             known = people.of_enrolment(db, keys.enrolment(token) or "")
-        return render_template("stop.html") if known else (render_template("unknown.html"), 404)
+        if known is None:
+            return render_template("unknown.html"), 404
+        return render_template("stop.html", token=token)
 
     @app.post("/stop/<token>")
     def stop(token: str) -> str | tuple[str, int]:

@@ -8,7 +8,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,11 +24,13 @@ from scheduler.ledger.people import Person
 from scheduler.ledger.planner import WORDS
 from scheduler.ledger.trail import Line
 from scheduler.plan.rules import PlannedLetter, next_letter
+from scheduler.roster.proposal import Proposal
 from scheduler.web.gate import Office, allowed, me
-from scheduler.web.verbs import READ, VERBS, Form, Proposal, faults, offered
+from scheduler.web.verbs import READ, VERBS, Form, faults, offered
 
 LINES = 200  # of the audit
 LATELY = timedelta(minutes=10)  # in which undo stands at the top
+CALLED = "Written down: they were called."
 ARRIVED = "Written down: it arrived."
 AGAIN = "It goes again with the next round, unless a later letter has gone since."
 SETTLED = "Somebody or something has settled this letter already."
@@ -79,7 +82,7 @@ def views(office: Office) -> Blueprint:
         case = _case(office, enrolment, now)
         if case.person.enrolment_id != enrolment:
             return redirect(url_for("patient.page", enrolment=case.person.enrolment_id))
-        verbs = offered(case.person, case.letters, _today(office, now))
+        verbs = offered(case.person, case.letters, office.clinic.today(now))
         return render_template(
             "app/patient.html",
             case=case,
@@ -93,6 +96,19 @@ def views(office: Office) -> Blueprint:
     @allowed("admin", "physiotherapist")
     def change(enrolment: str, verb: str) -> ResponseReturnValue:
         return _change(office, _case(office, enrolment, office.clock()), verb, request.form)
+
+    @pages.post("/called")
+    @allowed("admin", "physiotherapist")
+    def called(enrolment: str) -> ResponseReturnValue:
+        now, case = office.clock(), _case(office, enrolment, office.clock())
+        if case.person.call_asked_at:
+            parts, verb = (office.database, office.planner), partial(tailoring.call, asked_at=None)
+            told = tailoring.propose(*parts, case.person.id, verb, now)
+            tailoring.commit(*parts, [told], now, me().email)
+        flash(CALLED)
+        if request.form.get("to") == "today":
+            return redirect(url_for("today.page"))
+        return redirect(url_for("patient.page", enrolment=enrolment))
 
     @pages.post("/settle/<lesson>")
     @allowed("admin", "physiotherapist")
@@ -127,27 +143,23 @@ def _change(office: Office, case: Case, verb: str, form: Mapping[str, str]) -> R
         wrong, proposal = faults(error, case.person), None
     told = {"case": case, "person": case.person, "verb": verb, "words": VERBS[verb], "form": form}
     told |= {"proposal": proposal, "wrong": wrong, "meanwhile": meanwhile, "late": late}
-    told |= {"today": _today(office, now), "shown": now.isoformat()}
+    told |= {"today": office.clinic.today(now), "shown": now.isoformat()}
     part = "app/proposal.html" if request.headers.get("X-Part") else "app/change.html"
     return render_template(part, **told), 422 if wrong else 409 if late else 200
 
 
 def _commit(office: Office, proposal: Proposal, now: datetime) -> None:
-    todo = [proposal.moved]
-    tailoring.commit(office.database, office.planner, todo, now, me().email, keys=office.keys)
+    parts = office.database, office.planner
+    tailoring.commit(*parts, [proposal], now, me().email, keys=office.keys)
 
 
 def _done(proposal: Proposal, verb: str) -> ResponseReturnValue:
-    after = proposal.moved.change.after
+    after = proposal.change.after
     if after is None:
         flash("Taken back: nobody is enrolled there any more, and nothing will be sent.")
         return redirect(url_for("people.find"))
     flash(f"{'Taken back' if verb == 'undo' else 'Done'}. {proposal.words}")
     return redirect(url_for("patient.page", enrolment=after.enrolment_id))
-
-
-def _today(office: Office, now: datetime) -> date:
-    return now.astimezone(office.planner.material.clinic.timezone).date()
 
 
 def _proposal(
@@ -158,9 +170,9 @@ def _proposal(
     if form.get("do") == "confirm":
         office.planner.refresh(office.database, now)
     if verb == "undo":
-        return Proposal(tailoring.undo(*parts, person.id, now))
-    filled = Form(form, office.planner.material.course, _today(office, now), now)
-    return Proposal(tailoring.propose(*parts, person.id, READ[verb](filled), now))
+        return tailoring.undo(*parts, person.id, now)
+    filled = Form(form, office.planner.material.course, office.clinic.today(now), now)
+    return tailoring.propose(*parts, person.id, READ[verb](filled), now)
 
 
 def _case(office: Office, enrolment: str, now: datetime) -> Case:
@@ -174,7 +186,7 @@ def _case(office: Office, enrolment: str, now: datetime) -> Case:
     mine = [row for row in rows if row["enrolment_id"] == person.enrolment_id]
     sent = {row["lesson"]: row["planned_for"] for row in mine if row["state"] != "deferred"}
     letters = office.planner.plan(person, sent, now)
-    zone = person.timezone or office.planner.material.clinic.timezone
+    zone = person.zone(office.clinic)
     return Case(person, letters, _steps(person, letters, rows, lines, zone), lines, undoable)
 
 
@@ -197,7 +209,7 @@ def _steps(
     for row in rows:
         if row["lesson"] not in ours or row is not ours[row["lesson"]]:
             went = row["claimed_at"].astimezone(zone)
-            steps.append((went, Step(_became(row), went, row["lesson"], row=row)))
+            steps.append((went, Step(became(row), went, row["lesson"], row=row)))
     for line in lines:
         when = line.at.astimezone(zone)
         steps.append((when, Step("change", when, words=(line.words or line.action,), by=line.by)))
@@ -211,7 +223,7 @@ def _letter(
     state: str = letter.state
     at = letter.local
     if row and state == "sent":
-        state, at = _became(row), row["claimed_at"].astimezone(zone)
+        state, at = became(row), row["claimed_at"].astimezone(zone)
         told = (*row["reasons"], *filter(None, [row["outcome"]]))
     elif row and row["outcome"]:
         told = (*told, f"put off: {row['outcome']}")
@@ -220,7 +232,7 @@ def _letter(
     return Step(state, at, letter.lesson, tuple(told), row=row)
 
 
-def _became(row: Mapping[str, Any]) -> str:
+def became(row: Mapping[str, Any]) -> str:
     """What became of a letter, in the word for it."""
     if row["state"] == "accepted" and row["fate"]:
         return "returned" if row["fate"] in RETURNED else row["fate"]

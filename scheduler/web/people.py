@@ -20,8 +20,9 @@ from scheduler.findings import WrongInput
 from scheduler.ledger import deliveries, people
 from scheduler.ledger.changes import Change, shown
 from scheduler.ledger.people import Person
+from scheduler.ledger.search import folded, search
 from scheduler.ledger.suppressions import among
-from scheduler.material.fields import clean, parse_address
+from scheduler.material.fields import clean, parse_address, perhaps
 from scheduler.material.yamlfile import Unusable
 from scheduler.plan.rules import PlannedLetter, next_letter
 from scheduler.roster.entries import Entry
@@ -50,7 +51,7 @@ def views(office: Office) -> Blueprint:
         words = clean(request.form.get("words", ""))[:100]
         with office.database.read() as db:
             if len(words) >= SHORTEST:
-                found, number = people.search(db, words, MOST)
+                found, number = search(db, words, MOST)
             else:
                 found, number = people.newest(db, MOST), 0
             letters = plans(office, db, found)
@@ -61,7 +62,7 @@ def views(office: Office) -> Blueprint:
     @pages.get("/people/new")
     @allowed("admin", "physiotherapist")
     def enrol() -> ResponseReturnValue:
-        today = _today(office, office.clock())
+        today = office.clinic.today(office.clock())
         mine = me().name if me().role == "physiotherapist" else ""
         form = {"consent": str(today), "physiotherapist": mine}
         return render_template("app/enrol.html", form=form, faults={})
@@ -84,7 +85,7 @@ def views(office: Office) -> Blueprint:
             known = _known(db, entry)
             letters = office.planner.plan(change.person, {}, now)
             if not sure or (known and not form.get("another")):
-                asked = {"known": known, "again": sure}
+                asked = {"known": known, "again": sure, "perhaps": perhaps(entry.email)}
                 return render_template(
                     "app/enrol_plan.html", form=form, entry=entry, letters=letters, **asked
                 )
@@ -112,7 +113,7 @@ def plans(
 def standing(office: Office, person: Person, letters: list[PlannedLetter]) -> dict[str, Any]:
     """How somebody stands, for a line of a list: a state, and the next letter."""
     coming = next_letter(letters)
-    today = _today(office, office.clock())
+    today = office.clinic.today(office.clock())
     held = any(hold.covers(today) for hold in person.hold)
     state: str = person.status
     if state != "active":
@@ -122,10 +123,6 @@ def standing(office: Office, person: Person, letters: list[PlannedLetter]) -> di
     else:
         state = "held" if held else "late" if coming.overdue else "active"
     return {"state": state, "next": coming}
-
-
-def _today(office: Office, now: datetime) -> Any:
-    return now.astimezone(office.planner.material.clinic.timezone).date()
 
 
 def _entry(
@@ -146,7 +143,7 @@ def _entry(
             values[field] = day_of(form, field)
         except WrongInput:
             faults[field] = f"Choose the day of the {words}."
-    today = _today(office, now)
+    today = office.clinic.today(now)
     if values.get("consent") and values["consent"] > today:
         faults["consent"] = f"{shown(values['consent'])} has not come yet. Choose the day on which "
         faults["consent"] += "they said yes."
@@ -155,8 +152,8 @@ def _entry(
 
 def _known(db: Connection, entry: Entry) -> list[Person]:
     """Who has this address or this name already."""
-    same = people.search(db, entry.name, NAMESAKES)[0]
-    mine = [each for each in same if people.folded(each.name) == people.folded(entry.name)]
+    same = search(db, entry.name, NAMESAKES)[0]
+    mine = [each for each in same if folded(each.name) == folded(entry.name)]
     at_home = people.at_address(db, entry.email)
     return list({each.enrolment_id: each for each in [*at_home, *mine]}.values())
 

@@ -61,7 +61,10 @@ KINDS = ("html", "text", "source")
 DARK = re.compile(r"@media[^{]*prefers-color-scheme:\s*(dark|light)[^{]*")
 BOTH = re.compile(r'(color-schemes?"?(?::\s*|\s+content="))light dark')
 # A click on a link would open a window, which the frame's sandbox does not allow.
-INERT = '<base target="_blank"><style>html { scrollbar-width: none; }</style></head>'
+INERT = '<base target="_blank"></head>'
+WHOLE = (
+    "<style>html { scrollbar-width: none; }</style></head>"  # the frame is as high as the letter
+)
 PLAIN = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Plain text</title><style>'
     ":root {{ color-scheme: {scheme}; }} body {{ margin: 0; }} pre {{ margin: 0; padding: 24px "
@@ -141,8 +144,7 @@ class Table:
         material = look.press.material
         try:
             look.press.all()
-            today = self.clock().astimezone(material.clinic.timezone).date()
-            done = check(material, look.press, today)
+            done = check(material, look.press, material.clinic.today(self.clock()))
         except WrongInput as error:
             return replace(look, faults=error.findings)
         self.whole = look.press
@@ -192,13 +194,12 @@ def chosen(args: Mapping[str, str], lessons: Iterable[str]) -> dict[str, str]:
     return {n: asked[n] if asked[n] in values else values[0] for n, values in known.items()}
 
 
-def drawn(table: Table, slug: str, sample: Sample, kind: str, scheme: str) -> str:
+def drawn(press: Press, edition: Edition, sample: Sample, kind: str, scheme: str) -> str:
     """A letter as the frame shows it: the HTML, or a page with the text or the MJML."""
-    press, edition = table.edition(slug, noted=bool(sample.note))
     if kind not in KINDS:
         raise KeyError(kind)
     if kind == "source":
-        source = press.source(slug, noted=bool(sample.note))
+        source = press.source(edition.lesson, noted=bool(sample.note))
         named = TOKEN.sub(lambda token: f"{{{{ {BY_TOKEN[token[0]]} }}}}", source)
         return PLAIN.format(scheme=scheme, text=escape(named))
     letter = fill(edition, sample.values(press.material.clinic.name))
@@ -246,7 +247,10 @@ def preview(settings: Settings, clock: Callable[[], datetime]) -> Flask:
         asked = {"patient": "sam", "as": "html", **request.args}
         scheme = "dark" if asked.get("scheme") == "dark" else "light"
         try:
-            content = drawn(table, slug, SAMPLES[asked["patient"]], asked["as"], scheme)
+            sample = SAMPLES[asked["patient"]]
+            made = table.edition(slug, noted=bool(sample.note))
+            content = drawn(*made, sample, asked["as"], scheme)
+            content = content.replace("</head>", WHOLE, 1)
         except KeyError:
             abort(404)
         except WrongInput as error:

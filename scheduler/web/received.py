@@ -1,5 +1,7 @@
 """What a patient received, to the byte: the stored edition, filled with the values kept for it.
 
+One letter with its headers, or everything on one page, as text, to print for the record.
+
 The letter's HTML comes from an address of its own with a policy of its own (a frame's inner page
 would inherit this one's, and lose its colours), into a frame that runs nothing and leads nowhere.
 """
@@ -21,34 +23,55 @@ FRAME = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; "
     "base-uri 'none'; frame-ancestors 'self'; sandbox"
 )
+WENT = ("accepted", "unknown")  # a delivery's states in which it may have arrived
 # A click on a link would open a window, which the frame's sandbox does not allow.
 INERT = '<base target="_blank"></head>'
 
 
 def views(office: Office) -> Blueprint:
     """The screens."""
-    pages = Blueprint("received", __name__, url_prefix="/people/<enrolment>/received/<lesson>")
+    pages = Blueprint("received", __name__, url_prefix="/people/<enrolment>/received")
 
     @pages.get("")
+    @allowed("admin", "physiotherapist")
+    def whole(enrolment: str) -> ResponseReturnValue:
+        with office.database.read() as db:
+            if (person := people.of_enrolment(db, enrolment)) is None:
+                abort(404)
+            rows = [row for row in deliveries.of_person(db, person.id) if row["state"] in WENT]
+            editions = deliveries.editions(db, {row["edition"] for row in rows})
+        zone = person.zone(office.clinic)
+        letters = [
+            (
+                row,
+                row["claimed_at"].astimezone(zone),
+                fill(editions[row["edition"]], office.keys.proven(row["merge"]))
+                if row["merge"]
+                else None,
+            )
+            for row in rows
+        ]
+        told = {"person": person, "letters": letters, "now": office.clock().astimezone(zone)}
+        return render_template("app/received_all.html", enrolment=enrolment, **told)
+
+    @pages.get("/<lesson>")
     @allowed("admin", "physiotherapist")
     def page(enrolment: str, lesson: str) -> ResponseReturnValue:
         person, row, edition = _sent(office, enrolment, lesson)
         letter, message = fill(edition, row["merge"]), serialise(edition, _envelope(row))
         head = message.partition(b"\r\n\r\n")[0].decode("ascii").replace("\r\n", "\n")
-        zone = person.timezone or office.planner.material.clinic.timezone
+        zone = person.zone(office.clinic)
         told = {"person": person, "row": row, "letter": letter, "head": head}
         told |= {"went": row["claimed_at"].astimezone(zone)}
         return render_template("app/received.html", enrolment=enrolment, slug=lesson, **told)
 
-    @pages.get("/letter.html")
+    @pages.get("/<lesson>/letter.html")
     @allowed("admin", "physiotherapist")
     def as_html(enrolment: str, lesson: str) -> ResponseReturnValue:
         _, row, edition = _sent(office, enrolment, lesson)
-        html = on_screen(fill(edition, row["merge"]).html, edition.logo)
-        policy = {"Content-Security-Policy": FRAME}
-        return Response(html.replace("</head>", INERT, 1), headers=policy)
+        return framed(edition, row["merge"])
 
-    @pages.get("/letter.eml")
+    @pages.get("/<lesson>/letter.eml")
     @allowed("admin", "physiotherapist")
     def as_message(enrolment: str, lesson: str) -> ResponseReturnValue:
         _, row, edition = _sent(office, enrolment, lesson)
@@ -59,6 +82,13 @@ def views(office: Office) -> Blueprint:
     return pages
 
 
+def framed(edition: Edition, values: Mapping[str, str]) -> Response:
+    """A letter's HTML for a frame that runs nothing."""
+    html = on_screen(fill(edition, values).html, edition.logo)
+    policy = {"Content-Security-Policy": FRAME}
+    return Response(html.replace("</head>", INERT, 1), headers=policy)
+
+
 def _sent(office: Office, enrolment: str, lesson: str) -> tuple[Person, Mapping[str, Any], Edition]:
     """A letter that went, with the edition that it was made from."""
     with office.database.read() as db:
@@ -67,7 +97,8 @@ def _sent(office: Office, enrolment: str, lesson: str) -> tuple[Person, Mapping[
         mine = [row for row in rows if (row["enrolment_id"], row["lesson"]) == (enrolment, lesson)]
         if person is None or not mine or not mine[0]["merge"]:
             abort(404)
-        return person, mine[0], deliveries.editions(db, [mine[0]["edition"]])[mine[0]["edition"]]
+        [edition] = deliveries.editions(db, [mine[0]["edition"]]).values()
+    return person, {**mine[0], "merge": office.keys.proven(mine[0]["merge"])}, edition
 
 
 def _envelope(row: Mapping[str, Any]) -> Envelope:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from scheduler.delivery.round import merge_values
+from scheduler.delivery.merge import merge_values
 from scheduler.keys import Keys
 from scheduler.ledger.people import Person
 from scheduler.plan.rules import PlannedLetter, State

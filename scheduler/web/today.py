@@ -1,28 +1,28 @@
 """Today: what needs a person, and what goes out today and in the next two weeks.
 
-Nobody is planned who is not shown: each enrolment keeps when its next letter is due (D1), and that
-is what the days are counted by. Of each kind of trouble the first few are named, and the number of
-the others.
+The days are counted by the plan (see post.py of the ledger, and the page Post for other days). Of
+each kind of trouble the first few are named, and the number of the others.
 """
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Connection
 
 from scheduler.delivery.behind import SILENCE, Heartbeat, behind
-from scheduler.ledger import deliveries, people, trail
+from scheduler.ledger import caseload, deliveries, people, trail
 from scheduler.ledger.changes import shown
 from scheduler.ledger.people import Person
+from scheduler.ledger.post import Item
 from scheduler.material.fields import parse_date
-from scheduler.material.signoff import Standing, barred, standing
+from scheduler.material.signoff import Standing, standing
 from scheduler.material.yamlfile import Unusable
 from scheduler.plan.calendar import DAY
-from scheduler.plan.rules import PlannedLetter, next_letter
+from scheduler.plan.reasons import count
+from scheduler.plan.rules import next_letter
 from scheduler.web.gate import Office, allowed, me
 from scheduler.web.people import plans
 from scheduler.web.verbs import plain
@@ -49,6 +49,7 @@ class Trouble:
 class Needs:
     """What needs a person."""
 
+    calls: list[Trouble]
     undecided: list[Trouble]
     refused: list[Trouble]
     late: list[Trouble]
@@ -81,41 +82,33 @@ def views(office: Office) -> Blueprint:
     @allowed("admin", "physiotherapist", "technician")
     def page() -> ResponseReturnValue:
         now, named = office.clock(), me().role != "technician"
-        zone = office.planner.material.clinic.timezone
-        today = now.astimezone(zone).date()
-        day = _chosen(request.args.get("day", ""), today)
+        today = office.clinic.today(now)
+        day = max(today, asked_day(today))
         skip = max(0, request.args.get("from", 0, int))
-        midnight, until = _instant(office, today), _instant(office, today + AHEAD * DAY)
         with office.database.read() as db:
             last = Heartbeat.last(db)
-            due = people.due_at(db, until)
-            went = deliveries.went(db, midnight)
-            needs = _needs(office, db, last, sum(n for at, n in due.items() if at < now - DUE), now)
-            post = _post(office, db, day, today, skip) if named else []
-        counts = Counter[date]()
-        for at, number in due.items():
-            counts[max(today, at.astimezone(zone).date())] += number
-        calendar = office.planner.calendar
+            coming = office.outlook.days(db, office.planner, now)
+            went = deliveries.went(db, office.begins(today))
+            needs = _needs(office, db, last, now)
+            items = coming.get(day, ())
+            post = _post(office, db, items[skip : skip + PAGE]) if named else []
         ahead = [today + number * DAY for number in range(AHEAD)]
-        days = [Day(each, counts[each], calendar.closed(each)) for each in ahead]
+        closed = office.planner.calendar.closed
+        days = [Day(each, len(coming.get(each, ())), closed(each)) for each in ahead]
         told = {"needs": needs, "days": days, "went": went, "ago": _ago(last, now)}
-        told |= {"day": day, "today": today, "post": post, "number": counts[day], "skip": skip}
+        told |= {"day": day, "today": today, "post": post, "number": len(items), "skip": skip}
         told |= {"named": named, "page": PAGE, "drafts": _drafts(office)}
         return render_template("app/today.html", **told)
 
     return pages
 
 
-def _chosen(asked: str, today: date) -> date:
+def asked_day(otherwise: date) -> date:
+    """The day that the address asks for, if it is one."""
     try:
-        return max(today, parse_date(asked)) if asked else today
-    except Unusable:
-        return today
-
-
-def _instant(office: Office, day: date) -> datetime:
-    """When a day begins at the clinic."""
-    return datetime.combine(day, time.min, office.planner.material.clinic.timezone).astimezone(UTC)
+        return parse_date(request.args["day"])
+    except (KeyError, Unusable):
+        return otherwise
 
 
 def _drafts(office: Office) -> bool:
@@ -123,21 +116,18 @@ def _drafts(office: Office) -> bool:
 
 
 def _post(
-    office: Office, db: Connection, day: date, today: date, skip: int
-) -> list[tuple[Person, PlannedLetter]]:
-    """Whose letters go on a day, by the time; what is due since before goes today."""
-    first = EVER if day == today else _instant(office, day)
-    found = people.due(db, first, _instant(office, day + DAY), skip=skip, most=PAGE)
-    letters = plans(office, db, found)
-    coming = [(each, next_letter(letters[each.enrolment_id])) for each in found]
-    return [(each, letter) for each, letter in coming if letter]
+    office: Office, db: Connection, items: Sequence[Item]
+) -> list[tuple[Person, Item, datetime]]:
+    """Whose letters these are, and when they go where the patient is."""
+    whose = people.of_enrolments(db, {each.enrolment for each in items})
+    told = [(whose[each.enrolment], each) for each in items]
+    return [(who, each, each.at.astimezone(who.zone(office.clinic))) for who, each in told]
 
 
-def _needs(
-    office: Office, db: Connection, last: Heartbeat | None, late: int, now: datetime
-) -> Needs:
+def _needs(office: Office, db: Connection, last: Heartbeat | None, now: datetime) -> Needs:
     material = office.planner.material
-    today = now.astimezone(material.clinic.timezone).date()
+    late = sum(people.due_at(db, now - DUE).values())
+    today = office.clinic.today(now)
     rows = deliveries.troubled(db, now - LATELY)
     undecided = [row for row in rows if row["state"] == "unknown"]
     refused = [row for row in rows if row["state"] == "refused"]
@@ -148,12 +138,13 @@ def _needs(
             whose[row["enrolment_id"]],
             row["lesson"],
             row["outcome"],
-            row["claimed_at"].astimezone(material.clinic.timezone).date(),
+            office.clinic.today(row["claimed_at"]),
             row["enrolment_id"],
         )
         for row in first
     ]
     lost = trail.lost(db, now - LATELY)
+    calls, asked = caseload.asked(db, NAMED)
     holds = [
         Trouble(each, "", hold.reason, hold.until)
         for each in people.held_until(db, [today + number * DAY for number in range(1, SOON + 1)])
@@ -162,6 +153,7 @@ def _needs(
     ]
     unsigned = [each for each in standing(material, today).values() if each.state != "signed"]
     numbers = {
+        "calls": asked,
         "undecided": len(undecided),
         "refused": len(refused),
         "late": late,
@@ -169,6 +161,7 @@ def _needs(
         "holds": len(holds),
     }
     return Needs(
+        calls=[Trouble(each, "", "", each.call_asked_at) for each in calls],
         undecided=told[: len(undecided[:NAMED])],
         refused=told[len(undecided[:NAMED]) :],
         late=_late(office, db, last, now) if late and not _down(last, now) else [],
@@ -185,9 +178,8 @@ def _late(office: Office, db: Connection, last: Heartbeat | None, now: datetime)
     found = people.due(db, EVER, now - DUE, skip=0, most=NAMED)
     letters = plans(office, db, found)
     by_id = {each.id: each for each in found}
-    material = office.planner.material
-    today = now.astimezone(material.clinic.timezone).date()
-    faulty = {} if _drafts(office) else barred(material, today)
+    today = office.clinic.today(now)
+    faulty = {} if _drafts(office) else office.planner.barred(today)
     # A letter that is due but not overdue yet is asked about as if it were.
     asked = [
         (each, [replace(one, overdue=one.overdue or (one.local.date() if one.local else None))])
@@ -224,5 +216,5 @@ def _ago(last: Heartbeat | None, now: datetime) -> str:
     seconds = max(0, int((now - last.at).total_seconds()))
     for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
         if number := seconds // size:
-            return f"{number} {name}{'' if number == 1 else 's'} ago"
+            return f"{count(number, name)} ago"
     return "just now"

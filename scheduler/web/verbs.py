@@ -2,27 +2,25 @@
 
 1. offered() says which verbs make sense for somebody.
 2. READ turns a form into the verb, or says which field is wrong.
-3. Proposal holds the old dates beside the new ones. Its mark is what the page was made from: when
-   somebody is changed, or a letter goes, between the look and the word to do it, the mark differs.
+3. What it would do to the dates is a Proposal (see roster/proposal.py).
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from functools import cached_property, partial
+from functools import partial
+from typing import get_args
 
 from scheduler import tailoring
 from scheduler.findings import Finding, NotDone, WrongInput, wrong
-from scheduler.ledger.changes import AS_JSON, shown
-from scheduler.ledger.people import Person
+from scheduler.ledger.changes import shown
+from scheduler.ledger.people import Person, Style
 from scheduler.material.fields import clean, parse_date, parse_time
 from scheduler.material.lessons import Course
 from scheduler.material.yamlfile import Unusable
 from scheduler.plan.rules import PlannedLetter
-from scheduler.roster.merge import Moved
+from scheduler.roster.proposal import GOING
 
-GOING = ("planned", "held")
 VERBS = {
     "start": ("Move the start", "Move the start"),
     "hold": ("Hold", "Hold the letters"),
@@ -31,6 +29,7 @@ VERBS = {
     "keep": ("Send a skipped lesson", "Send it after all"),
     "pace": ("Pace", "Set this pace"),
     "at": ("Time of day", "Set this time"),
+    "style": ("Large print, plain text", "Set this"),
     "note": ("Note", "Keep this note"),
     "appointment": ("Move the appointment", "Move the appointment"),
     "end": ("End the course", "End the course"),
@@ -44,7 +43,7 @@ def offered(person: Person, letters: Sequence[PlannedLetter], today: date) -> li
     """The verbs that make sense, in the order of VERBS; undo is asked about elsewhere."""
     if person.status != "active":
         return ["reenrol"]
-    left = any(letter.state in ("planned", "held") for letter in letters)
+    left = any(letter.state in GOING for letter in letters)
     sense = {
         "resume": any(hold.until is None or hold.until > today for hold in person.hold),
         "skip": left,
@@ -86,6 +85,10 @@ class Form:
             raise wrong("days", None, f'"{number}" is no number of days', "write one, as in 10")
         return int(number) if number else None
 
+    def style(self) -> Style | None:
+        """How letters look, or None for as usual."""
+        return next((each for each in get_args(Style) if each == self.fields.get("style")), None)
+
     def ending(self) -> tailoring.Ending:
         """Why a course ends."""
         for each in tailoring.ENDINGS:
@@ -117,6 +120,7 @@ READ: dict[str, Callable[[Form], tailoring.Verb]] = {
     "keep": lambda form: partial(tailoring.keep, lesson=form.words("lesson"), course=form.course),
     "pace": lambda form: partial(tailoring.pace, days=form.days()),
     "at": lambda form: partial(tailoring.at, clock=form.clock()),
+    "style": lambda form: partial(tailoring.style, kind=form.style()),
     "note": lambda form: partial(tailoring.note, words=form.words("words") or None),
     "end": lambda form: partial(tailoring.end, ending=form.ending()),
     "reenrol": lambda form: partial(
@@ -141,103 +145,6 @@ def day_of(fields: Mapping[str, str], field: str) -> date:
     except Unusable as error:
         words = "a date is missing" if not fields.get(field) else str(error)
         raise wrong(field, None, words, "choose one") from None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One lesson of a proposal: as it was, as it becomes, and what is new about its date."""
-
-    lesson: str
-    was: PlannedLetter | None
-    becomes: PlannedLetter | None
-
-    @property
-    def moves(self) -> bool:
-        """Whether it comes at another time than it would, or not any more, or after all."""
-        was, becomes = (
-            (each.state, each.utc) if each and each.state in GOING else None
-            for each in (self.was, self.becomes)
-        )
-        return was != becomes
-
-    @property
-    def days(self) -> int | None:
-        """By how many days it moves, where it has a day before and after."""
-        was, becomes = self.was and self.was.local, self.becomes and self.becomes.local
-        return (becomes.date() - was.date()).days if was and becomes else None
-
-    @property
-    def why(self) -> str:
-        """The reasons that are new."""
-        known = self.was.reasons if self.was else ()
-        reasons = self.becomes.reasons if self.becomes else ()
-        return "; ".join(r for r in reasons if r not in known and not r.startswith("own date"))
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What a verb would do to somebody."""
-
-    moved: Moved
-
-    @cached_property
-    def rows(self) -> list[Row]:
-        """The lessons that have not gone, in the course's order."""
-        old = {letter.lesson: letter for letter in self.moved.before}
-        new = {letter.lesson: letter for letter in self.moved.after}
-        rows = [Row(slug, old.get(slug), new.get(slug)) for slug in old | new]
-        return [row for row in rows if row.moves or (row.becomes and row.becomes.state != "sent")]
-
-    @cached_property
-    def mark(self) -> str:
-        """What the page was made from."""
-        change = self.moved.change
-        whole = AS_JSON.dump_json(change.before) if change.before else b""
-        dates = [(each.lesson, each.state, each.utc) for each in self.moved.after]
-        return hashlib.sha256(whole + repr((change.action, dates)).encode()).hexdigest()[:32]
-
-    @cached_property
-    def words(self) -> str:
-        """`6 letters move 14 days later. The next comes Tue 22 Dec 2026 09:30.`"""
-        told = [*self._moving(), *self._leaving()] or ["No letter’s date changes"]
-        coming = [each.local for each in self.moved.after if each.state == "planned" and each.local]
-        if coming:
-            first, last = coming[0], coming[-1]
-            ends = f"; the last comes {shown(last.date())}" if len(coming) > 1 else ""
-            told.append(f"The next comes {shown(first.date())} {first:%H:%M}{ends}")
-        return ". ".join(told) + "."
-
-    def _moving(self) -> list[str]:
-        moves = [row.days for row in self.rows if row.moves and row.days is not None]
-        if not moves:
-            return []
-        if len(set(moves)) > 1:
-            return [_letters(len(moves), "moves", "move")]
-        how = f"{_days(abs(moves[0]))} {'later' if moves[0] > 0 else 'earlier'}"
-        if not moves[0]:
-            one, more = "comes at another time", "keep their days and come at another time"
-            return [_letters(len(moves), one, more)]
-        return [f"{_letters(len(moves), 'moves', 'move')} {how}"]
-
-    def _leaving(self) -> list[str]:
-        dateless = [row for row in self.rows if row.moves and row.days is None]
-        waits = sum(bool(row.becomes and row.becomes.state == "held") for row in dateless)
-        comes = sum(bool(row.becomes and row.becomes.local) for row in dateless)
-        rest = len(dateless) - waits - comes
-        told = [
-            (waits, "waits, with no date", "wait, with no date"),
-            (comes, "gets a date", "get a date"),
-            (rest, "does not go any more", "do not go any more"),
-        ]
-        return [_letters(*each) for each in told if each[0]]
-
-
-def _letters(number: int, one: str, more: str) -> str:
-    return f"1 letter {one}" if number == 1 else f"{number} letters {more}"
-
-
-def _days(number: int) -> str:
-    return "1 day" if number == 1 else f"{number} days"
 
 
 def faults(error: WrongInput | NotDone, person: Person | None = None) -> list[Finding]:

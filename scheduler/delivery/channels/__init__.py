@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from scheduler.findings import NotDone
-from scheduler.ledger.deliveries import Outcome
+from scheduler.ledger.claims import Outcome
 from scheduler.letters.editions import Edition
 from scheduler.letters.fill import Envelope
 from scheduler.settings import Settings

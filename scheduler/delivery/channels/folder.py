@@ -8,7 +8,7 @@
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -39,8 +39,9 @@ class Folder:
         """
         self.outbox = outbox
         try:
+            outbox.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in ("tmp", "new", "cur", "drafts"):
-                (outbox / name).mkdir(parents=True, exist_ok=True)
+                (outbox / name).mkdir(mode=0o700, exist_ok=True)
             probe = outbox / "tmp" / "probe"
             probe.write_bytes(b"")
             probe.unlink()
@@ -106,11 +107,26 @@ class Folder:
 
     def _write(self, delivery: str, message: bytes) -> None:
         draft = self.outbox / "tmp" / f"{delivery}.{os.getpid()}"
-        with draft.open("wb") as file:
+        with open(draft, "wb", opener=_private) as file:
             file.write(message)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._file(delivery))
+
+
+def remove(outbox: Path, deliveries: Collection[str]) -> int:
+    """Delete letters, wherever a mail reader or the gallery has put them; how many files went."""
+    ids, places = set(deliveries), ("tmp", "new", "cur", "drafts", "letters")
+    files = [file for place in places for file in (outbox / place).glob("*")]
+    mine = [file for file in files if file.name.partition(".")[0] in ids]
+    for file in mine:
+        file.unlink(missing_ok=True)
+    return len(mine)
+
+
+def _private(name: str, flags: int) -> int:
+    """Open for the owner's eyes only."""
+    return os.open(name, flags, 0o600)
 
 
 def _flush(folder: Path) -> None:

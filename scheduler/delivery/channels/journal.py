@@ -23,7 +23,7 @@ from errno import ENOSPC
 from pathlib import Path
 from secrets import token_hex
 
-from scheduler.ledger.deliveries import Outcome
+from scheduler.ledger.claims import Outcome
 
 FULL = 1_000_000  # octets, some 8,000 letters; what is older than the last batch was recorded
 BOOT = Path("/proc/sys/kernel/random/boot_id")

@@ -25,6 +25,7 @@ from http.client import HTTPException
 from time import CLOCK_REALTIME, clock_gettime, monotonic, sleep
 from typing import Any, Self
 
+from orjson import JSONEncodeError
 from python_http_client.exceptions import HTTPError
 
 from scheduler.delivery.channels import ChannelDown, Outcome
@@ -220,7 +221,7 @@ def _pieces(
     for envelope in envelopes:
         try:
             fit.append(piece(edition, whole, envelope))
-        except (KeyError, TooLarge, UnicodeEncodeError) as fault:
+        except (KeyError, TooLarge, JSONEncodeError) as fault:
             unfit.append((envelope, Outcome("refused", _unfit(fault))))
     return fit, unfit
 

@@ -11,7 +11,6 @@ and differ in one place, so that none is part of another. In any order of replac
 sends is to the byte what fill() makes.
 """
 
-import json
 import re
 import secrets
 from collections import deque
@@ -21,10 +20,12 @@ from functools import lru_cache
 from html import escape
 from typing import Any, NamedTuple
 
+import orjson
+
 from scheduler.delivery.channels.sendgrid_http import Body
 from scheduler.delivery.events import ARGUMENT
 from scheduler.letters.editions import Edition
-from scheduler.letters.fill import Envelope
+from scheduler.letters.fill import Envelope, completed
 from scheduler.letters.mime import extra_headers
 from scheduler.letters.tokens import BY_TOKEN, FIELDS, TOKEN
 
@@ -39,8 +40,6 @@ NO_TRACKING = {
     "subscription_tracking": {"enable": False},
     "ganalytics": {"enable": False},
 }
-
-_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class TooLarge(Exception):
@@ -75,7 +74,7 @@ def shared(edition: Edition) -> Shared:
         "subject": _tagged(edition.subject, "t"),
         "content": [
             {"type": "text/plain", "value": _tagged(edition.text, "t")},
-            {"type": "text/html", "value": _tagged(edition.html, "h")},
+            *([{"type": "text/html", "value": _tagged(edition.html, "h")}] if edition.html else []),
         ],
         "tracking_settings": NO_TRACKING,
     }
@@ -89,7 +88,7 @@ def shared(edition: Edition) -> Shared:
                 "content_id": logo.content_id,
             }
         ]
-    head = (_json(mail)[:-1] + ',"personalizations":[').encode()
+    head = orjson.dumps(mail)[:-1] + b',"personalizations":['
     read = edition.subject + edition.text
     return Shared(head, _tags(read, "t"), _tags(edition.html, "h"))
 
@@ -100,21 +99,22 @@ def piece(edition: Edition, whole: Shared, envelope: Envelope) -> Piece:
     Raises:
         KeyError: a merge field of the edition has no value.
         TooLarge: SendGrid would refuse it.
+        orjson.JSONEncodeError: a value is no text.
 
     """
-    values = envelope.values
+    values = completed(envelope.values)
     own = {tag: values[field] for tag, field in whole.text}
     for tag, field in whole.html:
         own[tag] = escape(values[field])
-    octets = _json(
+    octets = orjson.dumps(
         {
             "to": [{"email": envelope.to}],
             "headers": extra_headers(edition, envelope),
             "custom_args": {ARGUMENT: envelope.delivery},
             "substitutions": own,
         }
-    ).encode()
-    if len(octets) >= SUBSTITUTIONS and len(_json(own).encode()) >= SUBSTITUTIONS:
+    )
+    if len(octets) >= SUBSTITUTIONS and len(orjson.dumps(own)) >= SUBSTITUTIONS:
         raise TooLarge(f"the patient's own words take {SUBSTITUTIONS:,} octets or more")
     if len(whole.head) + len(octets) + 2 >= SIZE:
         raise TooLarge(f"the letter with its logo takes {SIZE:,} octets or more")

@@ -78,6 +78,14 @@ function keys(event) {
   }
 }
 
+// A file that hovers over its place is seen; the field itself takes it.
+function drop(place) {
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    place.addEventListener(kind, () => place.classList.toggle("over", kind === "dragover"));
+  }
+}
+
+for (const place of document.querySelectorAll(".drop")) drop(place);
 for (const form of document.querySelectorAll("form[data-live]")) live(form);
 for (const place of document.querySelectorAll("[data-day-of]")) say(place);
 document.addEventListener("keydown", keys);

@@ -1,0 +1,116 @@
+"""What the course claims, and on what grounds: for one page that a sceptic can sit down with.
+
+1. Give each source the claims that name it, and the sentences that cite it as patients read them.
+2. Give each claim the lessons that teach it, and its sources; group the claims by the first lesson.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from scheduler.checks.prose import Text, texts
+from scheduler.letters.markdown import to_text
+from scheduler.letters.passages import blame
+from scheduler.letters.tokens import FIELDS
+from scheduler.material import Material
+from scheduler.material.lessons import Lesson
+from scheduler.material.signoff import standing
+from scheduler.settings import shipped
+
+LIVE = re.compile(r"[\\`*_\[\]<>|~#]|&(?=#?\w+;)")  # what Markdown would act on inside a line
+
+
+class Place(NamedTuple):
+    """A lesson or a box, with its week and title as one name."""
+
+    name: str
+    file: str
+
+
+class Quote(NamedTuple):
+    """A sentence that cites; `lead` is what its paragraph says since the citation before."""
+
+    place: Place
+    lead: str
+    sentence: str
+    cites: tuple[str, ...]
+
+
+def page(folder: Path, name: str, material: Material, today: date) -> str:
+    """The page by its template; values are put in as the characters that they have.
+
+    Raises:
+        WrongInput: the template cannot be used.
+
+    """
+    names = {
+        "dossier": dossier(material),
+        "material": material,
+        "stands": standing(material, today),
+        "today": today,
+    }
+    html = name.endswith(".html.j2")
+    jinja = Environment(
+        loader=FileSystemLoader([folder, shipped("templates") / "pages"]),
+        autoescape=html,  # noqa: S701 - Markdown has an escape of its own, in finalize
+        finalize=None if html else lambda value: LIVE.sub(r"\\\g<0>", str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    try:
+        return jinja.get_template(name).render(names)
+    except Exception as error:  # noqa: BLE001 - a template can fail in any way
+        raise blame(error, folder / name, 0, names, str(folder)) from None
+
+
+def dossier(material: Material) -> dict[str, Any]:
+    """What the templates show: points, the same in groups, and sources, as lists."""
+    claims = material.claims.entries.values()
+    merged = {name: f"({name.replace('_', ' ')})" for name in FIELDS}
+    everything = texts(material, clinic=material.clinic.model_dump(), **merged)
+    places = {_place(text): text for text in everything}
+    quotes = [quote for place, text in places.items() for quote in quotes_in(text, place)]
+    sources = {
+        key: {
+            "key": key,
+            "reference": reference.in_full,
+            "claims": [claim.id for claim in claims if key in claim.sources],
+            "quotes": [quote for quote in quotes if key in quote.cites],
+        }
+        for key, reference in material.references.entries.items()
+    }
+    points: list[dict[str, Any]] = []
+    groups: dict[Place, list[dict[str, Any]]] = {place: [] for place in places}
+    for claim in claims:
+        taught = [place for place, text in places.items() if claim.id in text.passage.claims]
+        of = [sources[key] for key in claim.sources]
+        points.append({"claim": claim, "taught": taught, "sources": of})
+        groups[taught[0]].append(points[-1])
+    return {
+        "points": points,
+        "groups": [(place, group) for place, group in groups.items() if group],
+        "sources": list(sources.values()),
+    }
+
+
+def _place(text: Text) -> Place:
+    passage, title = text.passage, text.blocks[0].text
+    week = f"Week {passage.week}" if isinstance(passage, Lesson) else "In every letter"
+    name = f"{week}: {title}".replace("Week 0", "First letter")
+    return Place(name, f"{passage.path.parent.name}/{passage.path.name}")
+
+
+def quotes_in(text: Text, place: Place) -> Iterator[Quote]:
+    """The sentences that cite; in a list the line above it leads in."""
+    for block in text.blocks:
+        lead = [to_text(block.lead)] if block.lead else []
+        for sentence in block.sentences:
+            words = to_text(sentence.text.removeprefix(sentence.lead))
+            if sentence.cites:
+                yield Quote(place, " ".join(lead), words, sentence.cites)
+            lead = [] if sentence.cites else [*lead, words]

@@ -1,0 +1,64 @@
+"""Who needs a look: a physiotherapist's people, and all who asked to be called."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
+
+from scheduler.ledger.people import CURRENT, Person, from_row, joined
+from scheduler.ledger.tables import delivery, enrolment, subscriber
+
+LOST = ("bounced", "complained")
+REMEMBERED = timedelta(days=30)  # since the last letter of somebody whose address failed
+
+
+@dataclass(frozen=True)
+class Look:
+    """Somebody, when their next letter is due, and whether one ended in doubt or was refused.
+
+    `fresh` is somebody to whom nothing has been sent yet.
+    """
+
+    person: Person
+    due: datetime | None
+    troubled: bool
+    fresh: bool
+
+
+def of(db: Connection, physiotherapist: str, since: datetime) -> list[Look]:
+    """The people of a physiotherapist, the next due first, and those who were lost of late.
+
+    Letters that were refused before `since` trouble nobody any more.
+    """
+    lately = and_(delivery.c.state == "refused", delivery.c.lease_until >= since)
+    doubt = _has(or_(delivery.c.state == "unknown", lately))
+    lost = and_(enrolment.c.status.in_(LOST), _has(delivery.c.claimed_at >= since - REMEMBERED))
+    under_way = or_(enrolment.c.status == "active", lost)
+    query = joined().add_columns(
+        enrolment.c.next_due_at, doubt.label("troubled"), (~_has()).label("fresh")
+    )
+    query = query.where(enrolment.c.physiotherapist == physiotherapist, under_way)
+    rows = db.execute(query.order_by(enrolment.c.next_due_at, subscriber.c.name)).mappings()
+    return [
+        Look(from_row(row), row["next_due_at"], bool(row["troubled"]), bool(row["fresh"]))
+        for row in rows
+    ]
+
+
+def physiotherapists(db: Connection) -> list[str]:
+    """The names under which people are under way."""
+    name = enrolment.c.physiotherapist
+    named = select(name).where(name.is_not(None), CURRENT, enrolment.c.status == "active")
+    return list(db.scalars(named.distinct().order_by(name)))
+
+
+def asked(db: Connection, most: int) -> tuple[list[Person], int]:
+    """The first who asked to be called, whoever waits longest, and how many there are."""
+    since = enrolment.c.call_asked_at
+    query = joined().add_columns(func.count().over().label("number")).where(since.is_not(None))
+    rows = db.execute(query.order_by(since).limit(most)).mappings().all()
+    return [from_row(row) for row in rows], rows[0]["number"] if rows else 0
+
+
+def _has(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(delivery.c.enrolment_id == enrolment.c.id, *conditions)

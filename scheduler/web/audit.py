@@ -1,0 +1,105 @@
+"""The audit on a page: who did what, to whom, when and from where; the newest first.
+
+What is asked for comes by POST, since a patient's own number may be their name. Whoever
+saves it is in it too.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import date
+from io import StringIO
+
+from flask import Blueprint, Response, render_template, request
+from flask.typing import ResponseReturnValue
+
+from scheduler.ledger import trail
+from scheduler.ledger.trail import Line, Wanted
+from scheduler.material.fields import parse_date
+from scheduler.material.yamlfile import Unusable
+from scheduler.plan.calendar import DAY
+from scheduler.roster.table import guarded
+from scheduler.web.gate import Office, allowed, note
+
+PAGE = 50  # lines
+HEAD = ("at", "by", "action", "patient", "words", "batch")
+
+
+def views(office: Office) -> Blueprint:
+    """The screens."""
+    pages = Blueprint("audit", __name__, url_prefix="/audit")
+
+    @pages.get("")
+    @allowed("admin")
+    def page() -> ResponseReturnValue:
+        return _page(office, {})
+
+    @pages.post("")
+    @allowed("admin")
+    def search() -> ResponseReturnValue:
+        return _page(office, request.form)
+
+    @pages.post("/audit.csv")
+    @allowed("admin")
+    def save() -> ResponseReturnValue:
+        wanted, faults = _wanted(office, request.form)
+        if faults:
+            return _page(office, request.form), 422
+        with office.database.write() as db:
+            note(db, "export", "audit", at=office.clock())
+        saved = {"Content-Disposition": "attachment; filename=audit.csv"}
+        return Response(
+            _rows(office, wanted), content_type="text/csv; charset=utf-8", headers=saved
+        )
+
+    return pages
+
+
+def _page(office: Office, form: Mapping[str, str]) -> str:
+    wanted, faults = _wanted(office, form)
+    with office.database.read() as db:
+        found = [*trail.lines(db, wanted, PAGE + 1)]
+        actions = trail.actions(db)
+    zone = office.clinic.timezone
+    lines = [(each, each.at.astimezone(zone)) for each in found[:PAGE]]
+    older = found[PAGE - 1].number if len(found) > PAGE else 0
+    told = {"lines": lines, "older": older, "actions": actions, "faults": faults, "form": form}
+    return render_template("app/audit.html", **told)
+
+
+def _wanted(office: Office, form: Mapping[str, str]) -> tuple[Wanted, dict[str, str]]:
+    """What is asked for, or what is wrong with it; days are the clinic's."""
+    days: dict[str, date] = {}
+    faults: dict[str, str] = {}
+    for name in ("since", "until"):
+        try:
+            if given := form.get(name, "").strip():
+                days[name] = parse_date(given)
+        except Unusable:
+            faults[name] = "Choose a day."
+    begins = {name: office.begins(day + (name == "until") * DAY) for name, day in days.items()}
+    by, action, who = (form.get(name, "").strip()[:100] for name in ("by", "action", "who"))
+    older = form.get("older", "")
+    before = int(older) if re.fullmatch("[0-9]{1,9}", older) else None
+    return Wanted(by, action, who, begins.get("since"), begins.get("until"), before), faults
+
+
+def _rows(office: Office, wanted: Wanted) -> Iterator[str]:
+    """A line at a time, so that a long audit needs no more room than a short one."""
+    yield _row(HEAD)
+    with office.database.read() as db:
+        for each in trail.lines(db, replace(wanted, before=None)):
+            yield _row(_cells(each))
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    """In UTC, as the audit keeps it."""
+    told = (line.by, line.action, line.who, line.words, line.batch or "")
+    return (f"{line.at:%Y-%m-%d %H:%M:%S}Z", *told)
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    text = StringIO()
+    csv.writer(text).writerow([guarded(cell) for cell in cells])
+    return text.getvalue()

@@ -1,0 +1,170 @@
+"""Staff and settings: who may sign in, and what the service is set to. For administrators.
+
+1. Somebody is asked in with a link that stands on the page once; it is not sent.
+2. What is done to somebody goes in two steps: what it means, in a sentence, and then the word to do
+   it. Nobody does it to themselves, so that an administrator is always left.
+3. Settings are shown in words and changed where the service is started; never a secret. Only
+   whether everybody needs a second factor is decided here.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from scheduler.ledger import staff
+from scheduler.ledger.staff import ROLES, Member
+from scheduler.material.fields import clean, parse_address
+from scheduler.material.yamlfile import Unusable
+from scheduler.settings import Settings, shipped
+from scheduler.web.gate import Office, allowed, me, note
+
+DEEDS = {
+    "link": (
+        "New link",
+        "With this link, good once and for three days, {} chooses a new password.",
+    ),
+    "out": ("Sign out everywhere", "{} is signed out at once, and may sign in again."),
+    "reset": (
+        "Reset the second factor",
+        "{} is signed out, and needs no code until a new app is set up. Be sure whose wish it is.",
+    ),
+    "end": (
+        "Let in no more",
+        "{} is signed out at once, and cannot sign in any more until somebody asks them in anew.",
+    ),
+}
+"""What can be done to somebody: the button, and what it means."""
+
+
+def views(office: Office) -> Blueprint:
+    """The screens."""
+    pages = Blueprint("team", __name__, url_prefix="/staff")
+
+    @pages.get("")
+    @allowed("admin")
+    def page() -> ResponseReturnValue:
+        return _page(office)
+
+    @pages.post("/invite")
+    @allowed("admin")
+    def invite() -> ResponseReturnValue:
+        return _invite(office, request.form)
+
+    @pages.post("/second-factor")
+    @allowed("admin")
+    def need() -> ResponseReturnValue:
+        everybody = request.form.get("need") == "yes"
+        with office.database.write() as db:
+            staff.need(db, everybody=everybody)
+            words = "needed of everybody" if everybody else "left to each"
+            note(db, "second factor", words, at=office.clock())
+        flash(f"From now on a second factor is {words}.")
+        return redirect(url_for("team.page"))
+
+    @pages.post(f"/<member>/<any({', '.join(DEEDS)}):deed>")
+    @allowed("admin")
+    def change(member: str, deed: str) -> ResponseReturnValue:
+        return _change(office, member, deed)
+
+    return pages
+
+
+def _invite(office: Office, form: Mapping[str, str]) -> ResponseReturnValue:
+    faults = {}
+    if not (name := clean(form.get("name", ""))[:200]):
+        faults["name"] = "The name is missing."
+    if not (email := _address(form.get("email", "").strip())):
+        faults["email"] = "This is no e-mail address. Write it as in jo@example.org."
+    elif email == me().email:
+        faults["email"] = "This is your own address."
+    role = next((each for each in ROLES if each == form.get("role")), None)
+    if role is None:
+        faults["role"] = "Choose what they may do."
+    if faults or role is None:
+        return _page(office, faults=faults, form=form), 422
+    with office.database.write() as db:
+        token = staff.invite(db, email, name, role, office.clock())
+        note(db, "invite", f"{email} as {role}", at=office.clock())
+    return _page(office, link=_link(office, token), whose=name)
+
+
+def _address(given: str) -> str:
+    try:
+        return parse_address(given).casefold()
+    except Unusable:
+        return ""
+
+
+def _change(office: Office, member: str, deed: str) -> ResponseReturnValue:
+    """What it means; with the word to do it, done."""
+    with office.database.read() as db:
+        whom = staff.by_id(db, member)
+    if whom is None or whom.id == me().id:
+        abort(404)
+    if request.form.get("do") != "confirm":
+        button, words = DEEDS[deed]
+        told = {"whom": whom, "button": button, "words": words.format(whom.name)}
+        return render_template("app/staff_change.html", **told)
+    if token := _do(office, whom, deed, office.clock()):
+        return _page(office, link=_link(office, token), whose=whom.name)
+    flash(f"Done: {DEEDS[deed][0].lower()}, {whom.name}.")
+    return redirect(url_for("team.page"))
+
+
+def _do(office: Office, whom: Member, deed: str, now: datetime) -> str:
+    """Carry it out; gives the token of a new link, if that was asked for."""
+    token = ""
+    with office.database.write() as db:
+        match deed:
+            case "link":
+                token = staff.invite(db, whom.email, whom.name, whom.role, now)
+            case "end":
+                staff.end(db, whom.email, now)
+            case "reset":
+                staff.set_factor(db, whom, None)
+                staff.end_sessions(db, whom)
+            case _:
+                staff.end_sessions(db, whom)
+        note(db, "staff", f"{DEEDS[deed][0].lower()}: {whom.email}", at=now)
+    return token
+
+
+def _link(office: Office, token: str) -> str:
+    return f"{office.settings.url}/welcome/{token}"
+
+
+def _page(office: Office, **told: object) -> str:
+    with office.database.read() as db:
+        everyone, needed = staff.everyone(db), staff.needed(db)
+    known = {"faults": {}, "form": {}, "everyone": everyone, "needed": needed, "deeds": DEEDS}
+    known |= {"roles": ROLES, "settings": in_words(office), "days": staff.INVITED.days}
+    return render_template("app/staff.html", **known | told)
+
+
+def in_words(office: Office) -> list[tuple[str, str]]:
+    """What the service is set to; never a secret, nor where its secrets lie."""
+    settings = office.settings
+    return [
+        ("Letters go", _way(settings)),
+        ("Database", office.database.kind),
+        ("Public address", settings.url),
+        ("The pages listen on", f"{settings.host}, port {settings.port}"),
+        ("Course", "as shipped" if settings.course == shipped("course") else "your own"),
+        ("SendGrid’s events", "are taken" if settings.webhook_key else "are not asked for"),
+        ("A watchdog", "is told of each good round" if settings.ping else "is not told of rounds"),
+        ("Numbers for Prometheus", "at /metrics" if settings.metrics else "are not shown"),
+    ]
+
+
+def _way(settings: Settings) -> str:
+    match settings.channel:
+        case "smtp":
+            server = settings.smtp
+            pace = f", {settings.smtp_per_minute} a minute" if settings.smtp_per_minute else ""
+            where = f"{server.host}, port {server.port}" if server else ""
+            return f"by SMTP through {where}, {settings.smtp_connections} connections{pace}"
+        case "sendgrid":
+            return f"by SendGrid ({settings.sendgrid_host}), {settings.sendgrid_batch} in a request"
+    return "into a folder, as drafts where they are not signed; they reach nobody by themselves"
