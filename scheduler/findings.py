@@ -3,11 +3,13 @@
 `subscribers.yaml:14: timezone "Europe/Lodnon" is not known; did you mean Europe/London?`
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import BinaryIO
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,19 @@ def writing(place: Path, cure: str) -> Iterator[None]:
         raise wrong(place, None, reason, cure) from None
 
 
+@contextmanager
+def private(place: Path, cure: str) -> Iterator[BinaryIO]:
+    """A new file that only its owner can read.
+
+    Raises:
+        WrongInput: it is there already, or the system does not let us.
+
+    """
+    only = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    with writing(place, cure), os.fdopen(os.open(place, only, 0o600), "wb") as file:
+        yield file
+
+
 def shown(place: Path | str) -> str:
     """The path as a person would type it from the current folder."""
     path = Path(place)
@@ -81,7 +96,9 @@ def shown(place: Path | str) -> str:
         return str(path)
 
 
-def closest(word: str, known: Iterable[str], otherwise: str) -> str:
-    """`did you mean X?` for the known word nearest to `word`, else the other advice."""
-    matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {matches[0]}?" if matches else otherwise
+def closest(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """`did you mean X?` for the known word nearest to `word`; else other advice, or all of them."""
+    words = list(known)
+    if matches := get_close_matches(word, words, n=1, cutoff=0.6):
+        return f"did you mean {matches[0]}?"
+    return otherwise or f"known are {', '.join(words)}"

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from scheduler.delivery.channels import folder
 from scheduler.delivery.gallery import write_gallery
-from scheduler.findings import NotDone, wrong
+from scheduler.findings import NotDone
 from scheduler.keys import Keys
 from scheduler.ledger import facts, holdings, people, trail
 from scheduler.ledger.database import Database
@@ -64,13 +64,14 @@ class Keeping:
 
         """
         with self.database.read() as db:
-            return _somebody(holdings.of(db, who), who)
+            people.known(db, who)
+            return holdings.of(db, who)
 
     def shared(self, who: str) -> bool:
         """Whether somebody else gets letters at one of the person's addresses."""
         with self.database.read() as db:
             homes = holdings.addresses(holdings.of(db, who))
-            return any(holdings.shared(db, each, who) for each in homes)
+            return any(people.in_use(db, each, but=who) for each in homes)
 
     def forget(self, who: str, now: datetime, by: str) -> None:
         """Remove a person for good.
@@ -81,12 +82,13 @@ class Keeping:
 
         """
         with self.database.write() as db:
-            rows = _somebody(holdings.of(db, who), who)
+            people.known(db, who)
+            rows = holdings.of(db, who)
             if any(row["state"] == "claimed" for row in rows["delivery"]):
                 words = f"a letter to {who} is on its way, so nothing was removed"
                 raise NotDone(f"{words}; try again after the next round (physiopost send)")
             for address in holdings.addresses(rows):
-                if not holdings.shared(db, address, who):
+                if not people.in_use(db, address, but=who):
                     lift(db, self.keys, address)
                     suppress(db, self.keys, address, reason=REASON, at=now, by=by)
             for row in rows["enrolment"]:
@@ -148,12 +150,6 @@ class Keeping:
         outbox = self.settings.outbox
         if folder.remove(outbox, letters) and (outbox / "index.html").exists():
             write_gallery(outbox, self.settings.templates, self.material.clinic.timezone)
-
-
-def _somebody(rows: Rows, who: str) -> Rows:
-    if not rows["subscriber"]:
-        raise wrong("ID", None, f'nobody has the id "{who}"', "see physiopost roster")
-    return rows
 
 
 def _earlier(local: datetime, months: int | None) -> datetime:

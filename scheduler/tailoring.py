@@ -69,8 +69,7 @@ def hold(person: Person, first: date, until: date | None, reason: str, today: da
 def resume(person: Person, today: date) -> Change:
     """End the hold that is under way; with none under way, take off the next one to come."""
     _active(person)
-    mine = [each for each in person.hold if each.until is None or each.until > today]
-    if not mine:
+    if not (mine := person.holds(today)):
         raise wrong("resume", None, f"{person.id} has no hold to end", "")
     ending = min(mine, key=lambda each: each.first)
     kept = [each for each in person.hold if each != ending]
@@ -174,7 +173,7 @@ def propose(database: Database, planner: Planner, who: str, verb: Verb, now: dat
 
     """
     with database.read() as db:
-        return proposed(db, [verb(_somebody(people.find(db, who), who))], planner, now)[0]
+        return proposed(db, [verb(people.known(db, who))], planner, now)[0]
 
 
 def undo(database: Database, planner: Planner, who: str, now: datetime) -> Proposal:
@@ -185,7 +184,7 @@ def undo(database: Database, planner: Planner, who: str, now: datetime) -> Propo
 
     """
     with database.read() as db:
-        person = _somebody(people.find(db, who), who)
+        person = people.known(db, who)
         if change := changes.last(db, person):
             return proposed(db, [change], planner, now)[0]
     raise wrong("undo", None, f"nothing was changed about {who} that can be taken back", "")
@@ -238,22 +237,15 @@ def _mark(db: Connection, keys: Keys, change: Change, now: datetime, by: str) ->
     was = change.before.status if change.before else "active"
     if not change.after or was == change.after.status:
         return
-    others = people.at_address(db, change.after.email)
     if change.after.status == "active":
         lift(db, keys, change.after.email)
-    elif change.after.status == "stopped" and all(each.status != "active" for each in others):
+    elif change.after.status == "stopped" and not people.in_use(db, change.after.email):
         suppress(db, keys, change.after.email, reason="stopped", at=now, by=by)
 
 
 def _touch(hold: Hold, first: date, until: date | None) -> bool:
     """Whether a hold shares a day with the days from `first` until `until`."""
     return (hold.until is None or first < hold.until) and (until is None or hold.first < until)
-
-
-def _somebody(person: Person | None, who: str) -> Person:
-    if person is None:
-        raise wrong("ID", None, f'nobody has the id "{who}"', "see physiopost roster")
-    return person
 
 
 def _active(person: Person) -> None:
@@ -264,7 +256,7 @@ def _active(person: Person) -> None:
 
 def _known(lesson: str, course: Course) -> None:
     if lesson not in course.by_slug:
-        cure = closest(lesson, course.by_slug, "known are " + ", ".join(course.by_slug))
+        cure = closest(lesson, course.by_slug)
         raise wrong("lesson", None, f'"{lesson}" is not a lesson', cure)
 
 

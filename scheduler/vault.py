@@ -22,7 +22,7 @@ from typing import BinaryIO
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from scheduler.findings import wrong
+from scheduler.findings import private, wrong
 
 FORMAT = b"physiopost backup 1\n"
 SALT = 16  # octets
@@ -37,15 +37,10 @@ def write(path: Path, key: str, lines: Iterable[bytes]) -> None:
         WrongInput: the file is there already, or cannot be written.
 
     """
-    try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            _seal(file, key, _squeezed(lines))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        reason = f"cannot be written ({(error.strerror or '').lower()})"
-        raise wrong(path, None, reason, "name a new file in a folder of yours") from None
+    with private(path, "name a new file in a folder of yours") as file:
+        _seal(file, key, _squeezed(lines))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read(path: Path, keys: Sequence[str]) -> Iterator[bytes]:

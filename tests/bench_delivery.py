@@ -10,6 +10,7 @@
 
 import argparse
 import csv
+import gc
 import os
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from sendgrid import SendGridAPIClient
 from sendgrid.helpers.mail import Mail
 from smtp_sink import sink
 
+from scheduler.cli import NEW_OBJECTS
 from scheduler.cli import main as physiopost
 from scheduler.delivery.channels.sendgrid import SendGrid
 from scheduler.delivery.channels.smtp import Smtp
@@ -98,6 +100,7 @@ class Service:
     """The parts of a round, with the shipped course as if it were signed."""
 
     def __init__(self, url: str) -> None:
+        gc.set_threshold(NEW_OBJECTS)
         settings = Settings.from_environment({"PHYSIOPOST_CLINIC": str(ROOT / "clinic.yaml")})
         self.material = signed(read_material(settings))
         self.planner = Planner(self.material)

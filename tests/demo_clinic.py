@@ -4,12 +4,14 @@ The real service, in var/serve, which is made anew each time; no letter leaves i
 
 1. Twelve weeks pass on a simulated clock, up to noon of the last open day before today.
 2. At three that afternoon some letters meet trouble; nothing has run since, so some are late.
-3. Staff do what they do, today. Then the pages open, and letters go on into the folder.
+3. Staff and patients do what they do, today. Then the pages open, and letters go on into the
+   folder.
 
 Who they are stands in data/demo_clinic.yaml.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -20,7 +22,7 @@ from typing import Any
 
 import click
 
-from scheduler import tailoring
+from scheduler import backup, tailoring
 from scheduler.cli import main
 from scheduler.cli.desk import Desk
 from scheduler.cli.service import serve
@@ -28,15 +30,21 @@ from scheduler.cli.staff import invited
 from scheduler.delivery.channels import Outcome
 from scheduler.delivery.channels.folder import Folder
 from scheduler.findings import WrongInput
-from scheduler.ledger import people
+from scheduler.ledger import deliveries, people
+from scheduler.ledger.changes import Change
 from scheduler.ledger.evidence import Event, Evidence
+from scheduler.ledger.people import Person
 from scheduler.letters.editions import Edition
 from scheduler.letters.fill import Envelope
 from scheduler.material.yamlfile import read_yaml
 from scheduler.plan.calendar import DAY, instant
+from scheduler.roster import batch
 from scheduler.roster.merge import apply, merge
+from scheduler.roster.table import Sheet, as_file
+from scheduler.roster.visits import Choices
 from scheduler.simulate.simulation import simulate
 from scheduler.simulate.world import Trial
+from scheduler.web.wishes import BY, Wishes
 
 STAGE, WEEKS = Path("var/serve"), 12
 CAST: dict[str, Any] = read_yaml(Path(__file__).parent / "data" / "demo_clinic.yaml").value
@@ -46,6 +54,7 @@ DATES = ("start", "consent")
 @click.command()
 def clinic() -> None:
     """Set the stage, print a link for each of the staff, and serve until Ctrl-C."""
+    os.umask(0o077)  # as for a clinic's own files
     desk, now = Desk(), datetime.now(UTC)
     given = desk.settings
     desk.settings = replace(
@@ -60,11 +69,19 @@ def clinic() -> None:
         ping="",
     )
     _set(desk, now)
-    click.echo(f"{len(CAST['people'])} invented people, in {STAGE}; no letter leaves that folder")
+    number = len(CAST["people"]) + len(CAST["imported"])
+    click.echo(f"{number} invented people, in {STAGE}; no letter leaves that folder")
     click.echo("Each link lets one of the staff in, once; they choose a password there:")
     for name, role in CAST["staff"].items():
         email = f"{name.split()[0].lower()}@harbour-physio.example.org"
         click.echo(f"  {role:16} {name:14} {invited(desk, email, name, role, now)}")
+    with desk.database.read() as db:
+        sofia = people.find(db, "sofia")
+    if sofia:
+        page = desk.keys.stop_url(sofia.enrolment_id).replace("/stop/", "/letters/")
+        click.echo(f"The page of one patient, as the foot of each letter links to it:\n  {page}")
+    click.echo("So that commands, such as physiopost doctor, are about this clinic:")
+    click.echo(f"  export PHYSIOPOST_DATABASE={desk.settings.database} PHYSIOPOST_OUTBOX={STAGE}")
     serve(desk)
 
 
@@ -103,11 +120,41 @@ def _set(desk: Desk, now: datetime) -> None:
         "elif": lambda who: tailoring.skip(who, course.lessons[-1].slug, course),
         "lena": lambda who: tailoring.end(who, "discharged"),
     }
-    parts = desk.database, desk.planner
     for who, verb in verbs.items():
-        with suppress(WrongInput):  # in a clinic's own, shorter course it may be over by now
-            moved = tailoring.propose(*parts, who, verb, now)
-            tailoring.commit(*parts, [moved], now, "Priya Shah", keys=desk.keys)
+        _do(desk, who, verb, now, "Priya Shah")
+    with desk.database.read() as db:
+        sent = deliveries.sent(db)
+    for who, wish, value in CAST["wishes"]:
+
+        def wished(person: Person, wish: str = wish, value: str = value) -> Change:
+            wishes = Wishes(person, desk.planner, sent[person.enrolment_id], now)
+            return wishes.verb(wish, {wish: value})(person)
+
+        _do(desk, who, wished, now, BY)
+    _import(desk, today, now)
+
+
+def _do(desk: Desk, who: str, verb: tailoring.Verb, now: datetime, by: str) -> None:
+    parts = desk.database, desk.planner
+    with suppress(WrongInput):  # in a clinic's own, shorter course it may be over by now
+        moved = tailoring.propose(*parts, who, verb, now)
+        tailoring.commit(*parts, [moved], now, by, keys=desk.keys)
+
+
+def _import(desk: Desk, today: date, now: datetime) -> None:
+    """A file of people who have had no letter yet, so that it can be taken back."""
+    columns = {name: name for name in ("name", "email", "first_appointment")}
+    rows = [
+        (name, f"{name.split()[0].lower()}@example.org", str(today + days * DAY))
+        for name, days in CAST["imported"].items()
+    ]
+    sheet = Sheet(Path("people.csv"), as_file([[*columns], *rows], ","))
+    with desk.database.write() as db:
+        told = Choices(consent=today, columns=columns)
+        export = batch.read(db, [sheet], desk.material.course, today, told)
+        merged = merge(db, export, desk.keys, now)
+        batch.put_in(db, export, merged, desk.planner, now, by="Alex Reed")
+    backup.make(desk.database, STAGE / "clinic.backup", desk.keys.seals("backups")[0], now)
 
 
 def _roster(desk: Desk, last: date, today: date) -> Iterator[dict[str, Any]]:

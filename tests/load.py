@@ -85,8 +85,10 @@ class Crowd:
     number: int
     pause: float
 
-    def read(self, over: Event, done: "Queue[Answers]") -> None:
+    def read(self, ready: "Queue[str]", begin: Event, over: Event, done: "Queue[Answers]") -> None:
         """Read until it is over."""
+        ready.put("readers")
+        begin.wait()
         answers: Answers = []
         work = partial(self._read, over, answers)
         people = [Thread(target=work, args=(seed,)) for seed in range(self.number)]
@@ -221,10 +223,11 @@ def main() -> None:
         at = ready.get()
         sender = spawn.Process(target=worker, args=(url, provider, ready, begin, sent))
         sender.start()
-        ready.get()
         crowd = Crowd(at, tokens, given.readers, given.pause)
-        patients = spawn.Process(target=crowd.read, args=(over, seen))
+        patients = spawn.Process(target=crowd.read, args=(ready, begin, over, seen))
         patients.start()
+        for _ in (sender, patients):
+            ready.get()
         flood, begun = Flood(sendgrid, deliveries, given.events), time.perf_counter()
         lines = flood.run(at, over)
         begin.set()

@@ -12,7 +12,7 @@ from sqlalchemy import delete, update
 from test_screens import Screens, open_office, plain, seed
 
 from scheduler.ledger import people, trail
-from scheduler.ledger.ahead import ahead
+from scheduler.ledger.impact import waiting
 from scheduler.ledger.planner import Planner
 from scheduler.ledger.tables import delivery, enrolment
 from scheduler.letters.editions import Press
@@ -101,7 +101,7 @@ def test_the_number_of_people_who_wait_is_what_the_plan_says(screens: Screens) -
         owing = update(enrolment).where(enrolment.c.id == grace)
         db.execute(owing.values(owed=["welcome"]))
     with office.database.read() as db:
-        counted = ahead(db, material.course)
+        counted = waiting(db, material.course)
         timelines = office.planner.timelines(db, screens.now)
         skipped = [each for each in people.everyone(db) if each.skip]
     assert skipped

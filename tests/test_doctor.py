@@ -41,8 +41,10 @@ def well(clinic: Clinic) -> Clinic:
 
 
 def fact(clinic: Clinic, name: str, value: str) -> None:
-    with Database(f"sqlite:///{file_of(clinic)}").write() as db:
+    database = Database(f"sqlite:///{file_of(clinic)}")
+    with database.write() as db:
         facts.put(db, name, value)
+    database.close()  # else the log is carried over into the file at any time
 
 
 def file_of(clinic: Clinic) -> Path:

@@ -46,7 +46,7 @@ def test_a_file_with_a_wrong_row_is_imported_and_taken_back(
 ) -> None:
     with opened(screens, chromium, width, script=script) as desk:
         page = desk.page
-        page.get_by_role("link", name="Import", exact=True).click()
+        desk.turn("Import")
         dropped(page, tmp_path)
         answered(page)
         expect(page.get_by_role("heading", name="1 to be mended")).to_be_visible()
@@ -69,7 +69,7 @@ def test_a_letter_is_read_and_signed(
 ) -> None:
     with opened(screens, chromium, width, script=script) as desk:
         page = desk.page
-        page.get_by_role("link", name="Course", exact=True).click()
+        desk.turn("Course")
         page.get_by_role("link", name="Week 1").click()
         page.get_by_role("link", name="Plain text").click()
         frame = page.frame_locator("iframe.letter")
@@ -91,7 +91,7 @@ def test_a_day_is_picked_and_its_post_shown(
 ) -> None:
     with opened(screens, chromium, width, script=False) as desk:
         page = desk.page
-        page.get_by_role("link", name="Post", exact=True).click()
+        desk.turn("Post")
         page.get_by_label("Day").fill("2026-12-04")
         desk.press("Show this day")
         expect(page.get_by_role("heading", level=1)).to_have_text(

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy import Engine, event
 from scheduler.delivery.channels import Channel, ChannelDown, Outcome
 from scheduler.delivery.channels.folder import Folder
 from scheduler.delivery.round import TRIES, Report, Round
+from scheduler.findings import WrongInput
 from scheduler.keys import Keys
 from scheduler.ledger import changes, claims, deliveries, people
 from scheduler.ledger.changes import Change
@@ -278,6 +280,25 @@ def test_a_person_decides_about_a_letter_in_doubt(
     assert service.run(channel, WELCOME + timedelta(minutes=1)).well
     assert channel.letters.count(("amy@example.org", "welcome")) == letters
     assert not service.round.settle(amy, "welcome", arrived=arrived, now=WELCOME, by="a test")
+
+
+def test_of_two_letters_in_doubt_the_last_one_is_decided_first_so_that_none_is_lost(
+    service: Service,
+) -> None:
+    channel, after = Told(), WELCOME + WEEK
+    channel.answers["amy@example.org"] = Outcome("unknown", "broke off")
+    for now in (WELCOME, after):
+        service.run(channel, now)
+    channel.answers.clear()
+    again = partial(
+        service.round.settle, service.people[0].enrolment_id, arrived=False, by="a test"
+    )
+    with pytest.raises(WrongInput, match="a later letter, what-it-is, is in doubt as well"):
+        again("welcome", now=after)
+    assert again("what-it-is", now=after)
+    assert again("welcome", now=after)
+    service.run(channel, after)
+    assert channel.letters[-1] == ("amy@example.org", "welcome")
 
 
 def test_one_person_whose_plan_fails_does_not_stop_the_others(

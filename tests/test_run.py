@@ -25,6 +25,7 @@ from scheduler.cli.service import Shift, office_of
 from scheduler.ledger.database import Database
 from scheduler.ledger.deliveries import history
 from scheduler.ledger.people import everyone
+from scheduler.web.wishes import PAUSE
 
 Run = Callable[..., AbstractContextManager[list[str]]]
 
@@ -240,6 +241,8 @@ def test_the_demo_clinic_opens_with_people_in_every_state_and_touches_nothing_el
         assert {role for role, _ in links} == {"admin", "physiotherapist", "technician"}
         for _, link in links:
             assert (ask(link)[0], "Welcome, " in ask(link)[1]) == (200, True)
+        (own,) = re.findall(r"http://127\.0\.0\.1:\d+/letters/\S+", told)
+        assert "You asked us to call you." in ask(own)[1]
     assert not (clinic.folder / "var" / "physiopost.db").exists()
     assert not (clinic.folder / "var" / "outbox").exists()
     database = Database(f"sqlite:///{clinic.folder}/var/serve/physiopost.db")
@@ -252,3 +255,7 @@ def test_the_demo_clinic_opens_with_people_in_every_state_and_touches_nothing_el
     assert {"accepted", "unknown", "refused"} <= states
     assert any(each.hold for each in people)
     assert any(each.skip for each in people)
+    assert PAUSE in {hold.reason for each in people for hold in each.hold}
+    assert "large" in {each.style for each in people}
+    mode = (clinic.folder / "var" / "serve").stat().st_mode
+    assert mode & 0o077 == 0

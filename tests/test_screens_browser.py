@@ -1,25 +1,16 @@
-"""The clinic's screens in Chromium: journeys on a phone and on a desk, with JavaScript and without.
+"""The clinic's screens in Chromium: journeys on a phone and a desk, with JavaScript and without."""
 
-`python tests/test_screens_browser.py` makes the README's pictures anew.
-"""
-
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import signed
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from test_screens import JO, PASSWORD, ROSA, TODAY, Screens, open_office, screens, seed, stage
+from test_screens import PASSWORD, ROSA, Screens, screens, seed
 
 from scheduler.checks.browser import SWITCHES
-from scheduler.material import read_material
-from scheduler.settings import Settings
-from scheduler.web.app import create
 from scheduler.web.gate import COOKIE
 from scheduler.web.server import served
 
@@ -54,6 +45,13 @@ class Desk:
 
     def press(self, words: str) -> None:
         self.page.get_by_role("button", name=words).first.click()
+
+    def turn(self, words: str) -> None:
+        """Go to a page by its name; on a phone most wait behind "More"."""
+        link = self.page.get_by_label("Pages").get_by_role("link", name=words, exact=True)
+        if not link.is_visible():
+            self.page.get_by_text("More", exact=True).click()
+        link.click()
 
 
 Open = Callable[..., Desk]
@@ -104,6 +102,21 @@ def test_one_signs_in_and_out(screens: Screens, chromium: Browser) -> None:
         expect(desk.page.get_by_role("heading", level=1)).to_have_text("Tuesday 1 December 2026")
 
 
+def test_on_a_phone_the_pages_take_one_row_and_the_rest_wait_behind_more(
+    screens: Screens, chromium: Browser
+) -> None:
+    with opened(screens, chromium, NARROW, script=False) as desk:
+        bar = desk.page.get_by_label("Pages")
+        box = bar.bounding_box()
+        assert box
+        assert box["height"] < 60  # one row of 44 pixels
+        assert bar.get_by_role("link").all_inner_texts() == ["Today", "Caseload", "People"]
+        for words in ("Enrol", "Import", "Course", "Post", "Health"):
+            desk.turn(words)
+            expect(bar.locator("[aria-current]:visible, .here")).to_have_text("More")
+            assert desk.page.url != desk.base
+
+
 @WAYS
 def test_somebody_is_enrolled(
     screens: Screens, chromium: Browser, width: int, script: bool
@@ -135,6 +148,7 @@ def test_the_dates_follow_while_a_start_is_picked(
     with opened(screens, chromium, width) as desk:
         page = desk.open(screens.address("amy"))
         page.get_by_role("link", name="Move the start").click()
+        page.wait_for_load_state()  # what follows the fields is there once the page is whole
         there = page.url
         page.get_by_label("The course counts from").fill("2026-12-07")
         told = page.get_by_role("status")  # what a screen reader says
@@ -159,6 +173,7 @@ def test_a_hold_is_set_and_ended_and_brought_back(
     with opened(screens, chromium, width, script=script) as desk:
         page = desk.open(screens.address("amy"))
         page.get_by_role("link", name="Hold", exact=True).click()
+        page.wait_for_load_state()
         page.get_by_label("Until").fill("2026-12-15")
         page.get_by_label("Reason, for staff").fill("flare-up")
         if not script:
@@ -225,6 +240,8 @@ def test_axe_finds_nothing_on_any_page_and_none_is_too_wide(
     with opened(screens, chromium, width, scheme) as desk:
         for address in (*pages, f"{amy}/received/welcome"):
             page = desk.open(address)
+            if width == PHONE:
+                page.get_by_text("More", exact=True).click()
             if address.endswith("/hold"):
                 page.get_by_label("Until").fill("2026-12-15")
                 expect(page.locator(".dates")).to_be_visible()
@@ -236,38 +253,3 @@ def test_axe_finds_nothing_on_any_page_and_none_is_too_wide(
                 page.set_viewport_size({"width": NARROW, "height": 800})
             wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert page.evaluate(wide) == 0, address
-
-
-NAMES = ("Alex Moor", "Jo Winters", "Priya Rao", "Sam Green", "Noor Khan", "Mia Evans", "Ivo Silva")
-
-
-def pictures(folder: Path) -> None:
-    """today.png and patient.png."""
-    root = Path(__file__).parent.parent
-    settings = Settings.from_environment({"PHYSIOPOST_CLINIC": str(root / "clinic.yaml")})
-    material = signed(read_material(settings))
-    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
-        stage(Path(place), material)
-        office = open_office(Path(place), material, lambda: TODAY)
-        app = create(office)
-        shown = Screens(office, app, app.test_client())
-        shown.sign_in("physiotherapist")
-        for number, name in enumerate(NAMES * 3):
-            fields = {**JO, "name": name, "email": f"p{number}@example.org", "another": "yes"}
-            day = date(2026, 12, 1 + number % 5 + 6 * (number % 2))
-            shown.post("/people/new", do="confirm", **(fields | {"first_appointment": str(day)}))
-        shown.doubt("elif", "what-it-is")
-        shown.do(shown.address("chloe", "/hold"), first="2026-12-01", until="2026-12-03")
-        shown.do(shown.address("elif", "/hold"), first="2026-12-09", until="2026-12-16")
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=SWITCHES)
-        with opened(shown, browser, 1180) as desk:
-            desk.page.set_viewport_size({"width": 1180, "height": 960})
-            desk.open("/").screenshot(path=folder / "today.png")
-            page = desk.open(shown.address("elif"))
-            page.set_viewport_size({"width": 1180, "height": 1240})
-            page.screenshot(path=folder / "patient.png")
-        browser.close()
-
-
-if __name__ == "__main__":
-    pictures(Path(__file__).parent.parent / "docs" / "pictures")

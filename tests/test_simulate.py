@@ -61,7 +61,7 @@ def it_says_how_many_went_a_day_when_most_went_and_why_some_moved(out: str) -> N
 def test_the_same_seed_tells_the_same_and_another_does_not(clinic: Clinic) -> None:
     pictures, said = [], []
     for seed in ("7", "7", "8"):
-        said.append(clinic.physiopost(*RUN[:-1], seed).out)
+        said.append(clinic.physiopost("simulate", "--scale", "6", "--seed", seed).out)
         pictures.append((clinic.folder / "var" / "simulation" / "almanac.svg").read_bytes())
     assert said[0] == said[1] != said[2]
     assert pictures[0] == pictures[1] != pictures[2]

@@ -1,25 +1,14 @@
-"""The pages about staff, audit and health in Chromium: a second factor end to end, and axe.
+"""The pages about staff, audit and health in Chromium: a second factor end to end, and axe."""
 
-`python tests/test_staff_browser.py FOLDER` takes pictures of the pages, to look at.
-"""
-
-import sys
-import tempfile
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import signed
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 from pyotp import TOTP
-from test_screens import PASSWORD, TODAY, Screens, open_office, screens, seed, stage
+from test_screens import PASSWORD, Screens, screens, seed
 from test_screens_browser import BOTH, DESK, NARROW, PHONE, Desk, chromium, opened
 
-from scheduler.checks.browser import SWITCHES
-from scheduler.material import read_material
-from scheduler.settings import Settings
-from scheduler.web.app import create
 from scheduler.web.gate import COOKIE
 
 __all__ = ["chromium", "screens", "seed"]  # fixtures of test_screens.py and its browser
@@ -114,28 +103,3 @@ def test_axe_finds_nothing_there_and_no_page_is_too_wide(
             if width == PHONE:
                 desk.page.set_viewport_size({"width": NARROW, "height": 800})
             assert desk.page.evaluate(WIDE) == 0, place
-
-
-def pictures(folder: Path) -> None:
-    """A picture of each page, on a desk and on a phone."""
-    root = Path(__file__).parent.parent
-    settings = Settings.from_environment({"PHYSIOPOST_CLINIC": str(root / "clinic.yaml")})
-    material = signed(read_material(settings))
-    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
-        stage(Path(place), material)
-        office = open_office(Path(place), material, lambda: TODAY)
-        app = create(office)
-        shown = Screens(office, app, app.test_client())
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=SWITCHES)
-        for width, scheme in ((1180, "light"), (PHONE, "dark")):
-            with opened(shown, browser, width, scheme) as desk:
-                desk.open(shown.address("amy"))
-                as_admin(desk)
-                for number, where in enumerate(PLACES):
-                    go(desk, where)
-                    desk.page.screenshot(path=folder / f"{width}-{number}.png", full_page=True)
-        browser.close()
-
-
-if __name__ == "__main__":
-    pictures(Path(sys.argv[1]))

@@ -14,8 +14,8 @@ from scheduler.delivery.channels.folder import Folder
 from scheduler.delivery.round import Round
 from scheduler.keys import Keys
 from scheduler.ledger import post
-from scheduler.ledger.ahead import ahead
 from scheduler.ledger.database import Database
+from scheduler.ledger.impact import waiting
 from scheduler.ledger.planner import Planner
 from scheduler.letters.editions import Press
 from scheduler.material import Material
@@ -184,7 +184,7 @@ def test_the_numbers_are_what_the_plan_and_the_rounds_say_on_either_database(
     with database.read() as db:
         told = [each for _, letters in planner.timelines(db, now) for each in letters]
         coming = Counter(each.lesson for each in told if each.state in ("planned", "held"))
-        assert dict(ahead(db, material.course)) == coming
+        assert dict(waiting(db, material.course)) == coming
         assert sum(post.claimed(db, BEGIN, now).values()) == sent
         assert sum(each.number for each in post.groups(db, BEGIN, now)) == sent
         assert len(post.went(db, BEGIN, now, skip=0, most=PAGE)) == sent

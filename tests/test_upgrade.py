@@ -14,6 +14,8 @@ from sqlalchemy import Connection, text
 
 from scheduler.ledger.database import Database
 from scheduler.ledger.tables import HEAD
+from scheduler.letters.editions import Press
+from scheduler.material import Material
 
 OLD = sorted((Path(__file__).parent / "data" / "upgrade").glob("*.sql"))
 DUE = "2026-11-24T10:15Z"
@@ -49,10 +51,17 @@ def test_there_is_a_database_of_every_version(root: Path) -> None:
     assert OLD[-1].stem == HEAD
 
 
+@pytest.fixture(scope="module")
+def press(root: Path, material: Material) -> Press:
+    """Compiled once: the letters are the same for every version."""
+    return Press(material, root / "templates")
+
+
 @pytest.mark.parametrize("dump", OLD, ids=lambda dump: dump.stem)
 def test_a_database_of_an_earlier_version_opens_and_the_next_letter_goes_on_its_date(
-    dump: Path, ledger: str, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+    dump: Path, ledger: str, clinic: Clinic, press: Press, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("scheduler.cli.desk.Press", lambda *_: press)
     old_database(dump, ledger)
     monkeypatch.setenv("PHYSIOPOST_DATABASE", ledger)
     assert clinic.physiopost("send", "--now", TOO_SOON).out == "nothing is due\n"

@@ -176,7 +176,7 @@ def _faults(node: Node) -> Iterator[Fault]:
     if trap := TRAPS.get(tag) or TRAPS.get(f"{around[0]} *"):
         yield Fault("mjml-trap", f"<{tag}>", cure=trap)
     elif tag.startswith("mj") and tag not in (*TAGS, "mj-all", "mj-class"):
-        cure = closest(tag, TAGS, "known are " + ", ".join(TAGS))
+        cure = closest(tag, TAGS)
         yield Fault("mjml-tag", f"<{tag}>", cure=cure)
     elif around[0] == "mj-attributes":
         known = " ".join(each.attributes for each in TAGS.values())
@@ -200,5 +200,5 @@ def _attributes(node: Node, attributes: str) -> Iterator[Fault]:
         if trap := TRAPS.get(f"{node.tag} {name}"):
             yield Fault("mjml-trap", words, clues, trap)
         else:
-            cure = closest(name, known, "known are " + ", ".join(sorted(known)))
+            cure = closest(name, sorted(known))
             yield Fault("mjml-attribute", words, clues, cure)

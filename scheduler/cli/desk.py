@@ -17,6 +17,7 @@ from rich.table import Table
 
 from scheduler.delivery.round import Round
 from scheduler.findings import closest, wrong
+from scheduler.keeping import Keeping
 from scheduler.keys import Keys
 from scheduler.ledger.database import Database
 from scheduler.ledger.people import Person
@@ -116,6 +117,10 @@ class Desk:
     @cached_property
     def keys(self) -> Keys:
         return Keys(self.settings.secrets, self.settings.url)
+
+    @cached_property
+    def keeping(self) -> Keeping:
+        return Keeping(self.database, self.keys, self.settings, self.material)
 
     def roster(self, today: date) -> Roster:
         """The roster file; nobody in it may have agreed later than `today`."""

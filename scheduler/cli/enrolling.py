@@ -169,10 +169,7 @@ def _day(letters: Sequence[PlannedLetter], place: int) -> str:
 
 def _left_out(desk: Desk, export: Export) -> None:
     """Why rows enrol nobody, and who of them is under way and may have to be ended."""
-    lines: dict[str, list[int]] = {}
-    for row in export.left_out:
-        lines.setdefault(row.reason, []).append(row.line)
-    for reason, where in sorted(lines.items(), key=lambda item: -len(item[1])):
+    for reason, where in export.reasons.items():
         named = ", ".join(map(str, where[:NAMED])) + (" …" if len(where) > NAMED else "")
         click.echo(f"{len(where):6} left out: {reason} (line {named})")
     with desk.database.read() as db:

@@ -1,20 +1,24 @@
-"""export and forget: what is known about somebody, handed over or removed."""
+"""export, forget, backup, restore: what is known, handed over, removed, put away, put back."""
 
 import zipfile
 from collections.abc import Mapping
 from datetime import date, datetime
-from io import BytesIO
 from pathlib import Path
 
 import click
 
 from scheduler import access
-from scheduler.cli.desk import PATH, Desk, me, now_option
-from scheduler.findings import WrongInput, shown, writing, wrong
+from scheduler import backup as backups
+from scheduler.cli.desk import INSTANT, PATH, Desk, me, now_option
+from scheduler.findings import WrongInput, private, shown, writing, wrong
 from scheduler.keeping import Keeping
 from scheduler.ledger import trail
 from scheduler.ledger.holdings import Rows
+from scheduler.plan.reasons import timed
 from scheduler.roster.entries import read_roster
+from scheduler.settings import NO_SECRET
+
+FOLDER = Path("var/backups")
 
 WORDS = {
     "enrolment": "courses",
@@ -34,7 +38,7 @@ WORDS = {
 def export(who: str, place: Path, now: datetime) -> None:
     """Write everything that is kept about a person: to read, and for a program."""
     desk = Desk()
-    rows = keeping_of(desk).held(who)
+    rows = desk.keeping.held(who)
     made = access.files(desk.database, desk.material, desk.keys, rows, now)
     with writing(place, "name a new folder, or a new file.zip"):
         _zip(place, made) if place.suffix == ".zip" else _folder(place, made)
@@ -58,7 +62,7 @@ def forget(who: str | None, now: datetime, *, due: bool, dry_run: bool, yes: boo
     if bool(who) == due:
         raise click.UsageError("say ID, or --due")
     desk = Desk()
-    keeping = keeping_of(desk)
+    keeping = desk.keeping
     if who is None:
         over = keeping.due(now)
         if not (over.letters or over.people):
@@ -76,9 +80,73 @@ def forget(who: str | None, now: datetime, *, due: bool, dry_run: bool, yes: boo
         click.echo("removed; backups made before today still hold them until you delete those")
 
 
-def keeping_of(desk: Desk) -> Keeping:
-    """What a desk keeps."""
-    return Keeping(desk.database, desk.keys, desk.settings, desk.material)
+@click.command()
+@click.option("--to", "file", type=click.Path(path_type=Path), help="A new file; else by the time.")
+@now_option
+def backup(file: Path | None, now: datetime) -> None:
+    """Write all that is known into one sealed file, while the service runs; keep it elsewhere.
+
+    It is sealed with PHYSIOPOST_BACKUP_KEY, or with PHYSIOPOST_SECRET. Without that key nobody
+    opens it, so keep the key elsewhere too.
+    """
+    desk = Desk()
+    if file is None:
+        FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = FOLDER / f"{now:%Y%m%d-%H%M%S}.backup"
+    made = backups.make(desk.database, file, _keys(desk)[0], now)
+    rows = made.rows
+    click.echo(f"{shown(file)}: {rows['subscriber']} people, {rows['delivery']} letters; checked")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Even over people; what is there now is lost.")
+@click.option("--until", type=INSTANT, help="When the service last ran; now if left out.")
+@now_option
+def restore(file: Path, now: datetime, until: datetime | None, *, replace: bool) -> None:
+    """Put a backup in place of the database; stop the service first.
+
+    Letters that may have gone after the backup was made do not go again by themselves: they are in
+    doubt, and wait for a person. A shorter --until leaves fewer of them.
+    """
+    desk = Desk()
+    found, held = backups.restore(
+        desk.database,
+        desk.planner,
+        file,
+        _keys(desk),
+        until=until or now,
+        now=now,
+        replace=replace,
+    )
+    with desk.database.write() as db:
+        trail.tell(db, None, "restore", f"as of {found.at:%Y-%m-%d %H:%M} UTC", at=now, by=me())
+    erased = desk.keeping.forget_again(now, me())
+    since = timed(found.at.astimezone(desk.material.clinic.timezone))
+    rows = found.rows
+    click.echo(f"{rows['subscriber']} people and {rows['delivery']} letters, as of {since}")
+    if erased:
+        click.echo(f"{erased} of them had been forgotten since, and are forgotten again")
+    if held:
+        click.echo(f"{held} letters may have gone since: they wait for a person, and go only then")
+        click.echo("see who with physiopost plan --behind; of one person settle the last one first")
+    click.echo("what was changed since is lost: who is new, who stopped, who was moved or held")
+    click.echo("enrol who is new (physiopost enrol), and make the changes again before you start")
+
+
+def _keys(desk: Desk) -> list[str]:
+    """What backups are sealed with: the first seals a new one, any may open an old one.
+
+    Raises:
+        WrongInput: there is none that others do not know.
+
+    """
+    own = list(desk.settings.backup_keys)
+    secrets = [] if desk.settings.secrets == (NO_SECRET,) else desk.keys.seals("backups")
+    if not (own or secrets):
+        cure = "set PHYSIOPOST_SECRET or this, to 32 random characters (openssl rand -hex 32)"
+        raise wrong("PHYSIOPOST_BACKUP_KEY", None, "is not set", cure)
+    return own + secrets
 
 
 def _tell(desk: Desk, keeping: Keeping, who: str) -> None:
@@ -131,9 +199,7 @@ def _folder(place: Path, made: Mapping[str, bytes]) -> None:
 
 
 def _zip(place: Path, made: Mapping[str, bytes]) -> None:
-    whole = BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as packed:
+    ours = private(place, "name a new file.zip")
+    with ours as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, content in made.items():
             packed.writestr(name, content)
-    place.touch(mode=0o600, exist_ok=False)
-    place.write_bytes(whole.getvalue())

@@ -152,8 +152,8 @@ def audit(who: str | None, most: int, *, as_json: bool) -> None:
     """List who changed what and when, of one person or of all."""
     desk = Desk()
     with desk.database.read() as db:
-        if who and people.find(db, who) is None:
-            raise wrong("ID", None, f'nobody has the id "{who}"', "see physiopost roster")
+        if who:
+            people.known(db, who)
         lines = trail.newest(db, who, most)
     if as_json:
         print_json([asdict(line) for line in lines])
@@ -205,7 +205,7 @@ def first_letter(desk: Desk, person: Person, now: datetime) -> str:
 def _only(letters: Iterable[PlannedLetter], lesson: str) -> PlannedLetter:
     by_slug = {letter.lesson: letter for letter in letters}
     if lesson not in by_slug:
-        cure = closest(lesson, by_slug, "known are " + ", ".join(by_slug))
+        cure = closest(lesson, by_slug)
         raise wrong("--why", None, f'"{lesson}" is not a lesson', cure)
     return by_slug[lesson]
 

@@ -1,4 +1,4 @@
-"""render: the letters as files, to look at; nothing is sent."""
+"""render and evidence: the letters, and what they rest on, as files to look at; nothing is sent."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from scheduler.checks import browser
-from scheduler.cli.desk import PATH, Desk
+from scheduler.checks.dossier import page
+from scheduler.cli.desk import PATH, Desk, now_option
 from scheduler.delivery.merge import merge_values
 from scheduler.findings import closest, shown, writing, wrong
 from scheduler.ledger.people import Person
@@ -35,7 +36,7 @@ def render(
     desk = Desk()
     course, now = desk.material.course, datetime.now(UTC)
     if slug and slug not in course.by_slug:
-        cure = closest(slug, course.by_slug, "known are " + ", ".join(course.by_slug))
+        cure = closest(slug, course.by_slug)
         raise wrong("--lesson", None, f'"{slug}" is not a lesson', cure)
     person = desk.timeline(who, now)[0] if who else SOMEBODY
     lessons = [course.by_slug[slug]] if slug else course.lessons
@@ -53,6 +54,25 @@ def render(
     if pictures:
         number = browser.pictures({letter.name: letter.html for letter in letters}, folder)
         click.echo(f"{number} pictures in {shown(folder)}")
+
+
+@click.command()
+@click.option("--to", "file", type=PATH, required=True, help="FILE.html or FILE.md.")
+@now_option
+def evidence(file: Path, now: datetime) -> None:
+    """Write every claim beside its sources and the sentences that cite them, as one page."""
+    ending = file.suffix.lower()
+    if ending not in (".html", ".md"):
+        raise wrong(file, None, "ends neither in .html nor in .md", "write evidence.html, say")
+    desk = Desk()
+    material, folder = desk.material, desk.settings.templates / "pages"
+    written = page(folder, f"evidence{ending}.j2", material, desk.today(now))
+    with writing(file, "name another file"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(written, encoding="utf-8")
+    claims, sources = len(material.claims.entries), len(material.references.entries)
+    lessons = len(material.course.lessons)
+    click.echo(f"{claims} claims, {sources} sources, {lessons} lessons in {shown(file)}")
 
 
 @dataclass(frozen=True)

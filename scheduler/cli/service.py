@@ -21,7 +21,6 @@ import click
 
 from scheduler.cli import logs
 from scheduler.cli.desk import Desk
-from scheduler.cli.keeping import keeping_of
 from scheduler.cli.sending import one_round, told
 from scheduler.delivery.channels import Channel, open_channel
 from scheduler.delivery.round import Report, Stopped, never
@@ -120,7 +119,7 @@ class Shift:
         desk = self.desk
         for line in self.watch.look(desk.database, desk.planner, desk.keys, now):
             log.info("%s", line)
-        if line := keeping_of(desk).nightly(now):
+        if line := desk.keeping.nightly(now):
             log.info("%s", line)
         report = one_round(desk, self.channel, now, stopped)
         if report.down is None:

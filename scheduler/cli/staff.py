@@ -76,8 +76,7 @@ def reset(email: str, now: datetime) -> None:
     desk = Desk()
     member = _known(desk, email)
     with desk.database.write() as db:
-        ledger.set_factor(db, member, None)
-        ledger.end_sessions(db, member)
+        ledger.reset(db, member)
         words = f"reset the second factor: {member.email}"
         trail.tell(db, None, "staff", words, at=now, by=me())
     click.echo("the password alone is enough now, until a new app is set up")

@@ -24,6 +24,7 @@ from sqlalchemy import Connection
 from scheduler.delivery.channels import Channel, ChannelDown, Outcome
 from scheduler.delivery.merge import envelope, merge_values
 from scheduler.delivery.reconcile import Witness, pull_suppressions, reconcile
+from scheduler.findings import wrong
 from scheduler.keys import Keys
 from scheduler.ledger import claims, deliveries, doubts, people, trail
 from scheduler.ledger.claims import Claim, Decision, Place
@@ -135,11 +136,19 @@ class Round:
         """Write down what a person found out about an unknown letter; False if there is none.
 
         One that did not arrive is due again, unless a later lesson has gone since (P12).
+
+        Raises:
+            WrongInput: it is to go again, and nobody knows whether a later one has gone.
+
         """
         with self.database.read() as db:
-            undecided = doubts.unknown(db)
+            theirs = {c.lesson: c for c in doubts.unknown(db) if c.enrolment == enrolment}
         outcome = Outcome("accepted" if arrived else "deferred")
-        mine = [each for each in undecided if (each.enrolment, each.lesson) == (enrolment, lesson)]
+        mine = [theirs[lesson]] if lesson in theirs else []
+        last = max(theirs, key=self._week, default=lesson)
+        if mine and not arrived and last != lesson:
+            words = f"a later letter, {last}, is in doubt as well"
+            raise wrong("settle", None, words, "say what became of the last one first")
         found = self._unless_passed([(claim, outcome) for claim in mine])
         self._record(found, now, Report())
         words = f"{lesson} {'arrived' if arrived else 'is to go again'}"
@@ -152,18 +161,19 @@ class Round:
         self, outcomes: Sequence[tuple[Claim, Outcome]]
     ) -> list[tuple[Claim, Outcome]]:
         """Refuse what would be due again though a later letter has gone: it cannot go now (P12)."""
-        weeks = {slug: lesson.week for slug, lesson in self.planner.material.course.by_slug.items()}
         with self.database.read() as db:
             gone = deliveries.sent(db, [claim.enrolment for claim, _ in outcomes])
-        return [
-            (claim, PASSED)
-            if outcome.result == "deferred"
-            and any(
-                weeks.get(slug, -1) > weeks.get(claim.lesson, -1) for slug in gone[claim.enrolment]
-            )
-            else (claim, outcome)
-            for claim, outcome in outcomes
-        ]
+        found = []
+        for claim, outcome in outcomes:
+            last = max(map(self._week, gone[claim.enrolment]), default=-1)
+            passed = outcome.result == "deferred" and last > self._week(claim.lesson)
+            found.append((claim, PASSED if passed else outcome))
+        return found
+
+    def _week(self, slug: str) -> int:
+        """The week of a lesson; one that the course has no more comes before all."""
+        lesson = self.planner.material.course.by_slug.get(slug)
+        return lesson.week if lesson else -1
 
     def _recover(self, channel: Channel, clock: Clock, report: Report) -> None:
         with self.database.read() as db:

@@ -157,7 +157,7 @@ def _renew(
     db: Connection, before: Person, after: Person, due: datetime | None, now: datetime
 ) -> None:
     """Put a new enrolment in an old one's place, or the old one back in the new one's."""
-    if people.knows(db, after.enrolment_id):
+    if people.of_enrolment(db, after.enrolment_id):
         _take_away(db, before)
         people.replaced(db, after.enrolment_id, None)
     else:

@@ -100,8 +100,7 @@ class Evidence:
         if person.status == "active":
             stopped = Change("stop", person, replace(person, status="stopped"))
             changes.write(db, self.planner, [stopped], now, "the patient", final=True)
-        others = people.at_address(db, person.email)
-        if not any(each.status == "active" for each in others):
+        if not people.in_use(db, person.email):
             address = person.email
             suppress(db, self.keys, address, reason="stopped", at=now, by="the patient")
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, exists, select, update
 
-from scheduler.ledger import facts, people, trail
+from scheduler.ledger import facts, trail
 from scheduler.ledger.bulk import named
 from scheduler.ledger.tables import attempt, audit, delivery, enrolment, event, subscriber, undo
 
@@ -57,12 +57,6 @@ def addresses(rows: Rows) -> set[str]:
     known += [row["address"] for row in rows["delivery"]]
     known += [row["applied"].get("email", "") for row in rows["enrolment"]]
     return {address.casefold() for address in known if address}
-
-
-def shared(db: Connection, address: str, who: str) -> bool:
-    """Whether somebody else gets letters at an address."""
-    home = people.at_address(db, address)
-    return any(each.id != who and each.status == "active" for each in home)
 
 
 def remove(db: Connection, rows: Rows) -> None:

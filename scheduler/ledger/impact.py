@@ -4,23 +4,31 @@
    in, taken out, moved, renamed.
 2. Everybody is planned by both. Each edited lesson gets the numbers of people before it, waiting at
    it and past it, and what those who wait get instead; the dates that move are counted.
+3. How many wait for each lesson of a course is reckoned without planning anybody: a lesson is
+   before whoever has had none of its week or a later one, or is owed it (P12), and does not skip it
+   (P7). The database counts people by the last week that they have had; only those who skip or
+   are owed something are looked at one by one.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import SequenceMatcher
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Text, case, cast, func, or_, select, tuple_
 
 from scheduler.ledger import deliveries, people
 from scheduler.ledger.outline import Outline, owed, renames
+from scheduler.ledger.people import CURRENT
 from scheduler.ledger.planner import Planner
+from scheduler.ledger.tables import delivery, enrolment
 from scheduler.material import Material
 from scheduler.material.lessons import Course
 from scheduler.plan.rules import PlannedLetter
 
 COMING = {"planned", "held"}
+ACTIVE = enrolment.c.status == "active"
 
 
 @dataclass
@@ -116,3 +124,29 @@ def _state(letters: Sequence[PlannedLetter]) -> tuple[dict[str, str], str | None
     """The states by lesson, and the lesson that comes next."""
     states: dict[str, str] = {letter.lesson: letter.state for letter in letters}
     return states, next((slug for slug in states if states[slug] in COMING), None)
+
+
+def waiting(db: Connection, course: Course) -> Mapping[str, int]:
+    """How many people under way have each lesson still before them, without planning anybody."""
+    had = delivery.c.enrolment_id, delivery.c.lesson
+    again = select(*had).where(delivery.c.state == "deferred")
+    weeks = case({each.slug: each.week for each in course.lessons}, value=delivery.c.lesson)
+    went = select(func.max(weeks)).where(had[0] == enrolment.c.id, tuple_(*had).not_in(again))
+    week = func.coalesce(went.scalar_subquery(), -1).label("week")
+
+    ahead: Counter[str] = Counter()
+    everybody = select(week, func.count()).where(ACTIVE, CURRENT).group_by("week")
+    for reached, number in db.execute(everybody).all():
+        ahead.update({each.slug: number for each in course.lessons if each.week > reached})
+
+    tailored = or_(*(cast(each, Text) != "[]" for each in (enrolment.c.skip, enrolment.c.owed)))
+    some = select(enrolment.c.id, enrolment.c.skip, enrolment.c.owed, week)
+    rows = db.execute(some.where(ACTIVE, CURRENT, tailored)).all()
+    sent = deliveries.sent(db, [row.id for row in rows if row.owed]) if rows else {}
+    for who, skip, late, reached in rows:
+        for each in course.lessons:
+            if each.week > reached:
+                ahead[each.slug] -= each.slug in skip
+            elif each.slug in late and each.slug not in {*skip, *sent.get(who, ())}:
+                ahead[each.slug] += 1
+    return ahead

@@ -26,6 +26,7 @@ from sqlalchemy import (
     update,
 )
 
+from scheduler.findings import wrong
 from scheduler.ledger.bulk import named
 from scheduler.ledger.tables import enrolment, subscriber
 from scheduler.material import Material
@@ -72,6 +73,10 @@ class Person:
         """The zone that they live by: their own, else the clinic's."""
         return self.timezone or clinic.timezone
 
+    def holds(self, today: date) -> list[Hold]:
+        """Those that are not over."""
+        return [each for each in self.hold if each.until is None or each.until > today]
+
     def way(self, material: Material) -> Enrolment:
         """The enrolment as the plan takes it."""
         return Enrolment(
@@ -99,21 +104,37 @@ def new_id() -> str:
 
 def everyone(db: Connection) -> list[Person]:
     """All people in the order of their ids."""
-    query = _kept(db, joined().order_by(subscriber.c.id))
-    return [from_row(row) for row in db.execute(query).mappings()]
+    return _read(db, _kept(db, joined().order_by(subscriber.c.id)))
 
 
 def find(db: Connection, who: str) -> Person | None:
     """Somebody by the subscriber's id."""
-    query = _kept(db, joined().where(subscriber.c.id == who))
-    row = db.execute(query).mappings().first()
-    return from_row(row) if row else None
+    found = _read(db, _kept(db, joined().where(subscriber.c.id == who)))
+    return found[0] if found else None
+
+
+def known(db: Connection, who: str) -> Person:
+    """Somebody by the subscriber's id.
+
+    Raises:
+        WrongInput: nobody has it.
+
+    """
+    if person := find(db, who):
+        return person
+    raise wrong("ID", None, f'nobody has the id "{who}"', "see physiopost roster")
 
 
 def at_address(db: Connection, address: str) -> list[Person]:
     """Everybody who has an address, as it is written or in small letters."""
-    query = _kept(db, joined().where(subscriber.c.email.in_({address, address.lower()})))
-    return [from_row(row) for row in db.execute(query).mappings()]
+    home = subscriber.c.email.in_({address, address.lower()})
+    return _read(db, _kept(db, joined().where(home)))
+
+
+def in_use(db: Connection, address: str, *, but: str = "") -> bool:
+    """Whether anybody gets letters at an address, the one with an id left aside."""
+    home = at_address(db, address)
+    return any(each.id != but and each.status == "active" for each in home)
 
 
 def applied(db: Connection) -> dict[str, Mapping[str, Any]]:
@@ -161,12 +182,6 @@ def said(db: Connection, enrolment_id: str) -> Mapping[str, Any]:
     return entry
 
 
-def knows(db: Connection, enrolment_id: str) -> bool:
-    """Whether there is such an enrolment."""
-    query = select(enrolment.c.id).where(enrolment.c.id == enrolment_id)
-    return db.execute(query).first() is not None
-
-
 def replaced(db: Connection, enrolment_id: str, at: datetime | None) -> None:
     """Mark an enrolment as followed by a newer one of the same person, or, with None, as not."""
     db.execute(update(enrolment).where(enrolment.c.id == enrolment_id).values(replaced_at=at))
@@ -189,6 +204,10 @@ def finish(db: Connection, enrolment_ids: Iterable[str]) -> None:
 
 
 CURRENT = enrolment.c.replaced_at.is_(None)
+SAME = (  # columns of an enrolment that hold what a Person has under the same name
+    *("first_appointment", "enrolled_at", "start", "pace", "physiotherapist", "note"),
+    *("style", "call_asked_at", "status"),
+)
 NOT_READ = ("applied", "next_due_at", "replaced_at")  # a Person has none of them
 
 
@@ -211,29 +230,26 @@ def _kept(db: Connection, query: Select[Any]) -> Select[Any]:
     return query.with_for_update(of=enrolment) if writes else query
 
 
+def _read(db: Connection, query: Select[Any]) -> list[Person]:
+    return [from_row(row) for row in db.execute(query).mappings()]
+
+
 def from_row(row: RowMapping) -> Person:
     """The person of a row of joined()."""
+    zone, anchor = row["timezone"], row["anchor"]
     return Person(
+        **{name: row[name] for name in SAME},
         id=row["subscriber_id"],
+        enrolment_id=row["id"],
         email=row["email"],
         name=row["name"],
         consent=row["consent"],
-        first_appointment=row["first_appointment"],
-        enrolled_at=row["enrolled_at"],
-        enrolment_id=row["id"],
-        start=row["start"],
         send_at=time.fromisoformat(row["send_at"]) if row["send_at"] else None,
-        timezone=ZoneInfo(row["timezone"]) if row["timezone"] else None,
-        pace=row["pace"],
+        timezone=ZoneInfo(zone) if zone else None,
         hold=tuple(_hold(hold) for hold in row["hold"]),
         skip=tuple(row["skip"]),
         owed=tuple(row["owed"]),
-        anchor=(row["anchor"][0], date.fromisoformat(row["anchor"][1])) if row["anchor"] else None,
-        physiotherapist=row["physiotherapist"],
-        note=row["note"],
-        style=row["style"],
-        call_asked_at=row["call_asked_at"],
-        status=row["status"],
+        anchor=(anchor[0], date.fromisoformat(anchor[1])) if anchor else None,
     )
 
 
@@ -247,25 +263,17 @@ def _hold(stored: Mapping[str, str | None]) -> Hold:
 
 
 def _subscriber_row(person: Person) -> dict[str, Any]:
-    return {
-        "id": person.id,
-        "email": person.email,
-        "name": person.name,
-        "consent": person.consent,
-    }
+    return {name: getattr(person, name) for name in ("id", "email", "name", "consent")}
 
 
 def _enrolment_row(person: Person) -> dict[str, Any]:
+    anchor = person.anchor
     return {
+        **{name: getattr(person, name) for name in SAME},
         "id": person.enrolment_id,
         "subscriber_id": person.id,
-        "enrolled_at": person.enrolled_at,
-        "status": person.status,
-        "first_appointment": person.first_appointment,
-        "start": person.start,
         "send_at": person.send_at.strftime("%H:%M") if person.send_at else None,
         "timezone": str(person.timezone) if person.timezone else None,
-        "pace": person.pace,
         "hold": [
             {
                 "from": hold.first.isoformat(),
@@ -276,11 +284,7 @@ def _enrolment_row(person: Person) -> dict[str, Any]:
         ],
         "skip": list(person.skip),
         "owed": list(person.owed),
-        "anchor": [person.anchor[0], person.anchor[1].isoformat()] if person.anchor else None,
-        "physiotherapist": person.physiotherapist,
-        "note": person.note,
-        "style": person.style,
-        "call_asked_at": person.call_asked_at,
+        "anchor": [anchor[0], anchor[1].isoformat()] if anchor else None,
     }
 
 
@@ -297,12 +301,11 @@ def of_enrolments(db: Connection, enrolment_ids: Collection[str]) -> dict[str, P
     return {row["id"]: from_row(row) for row in db.execute(query).mappings()}
 
 
-def due(db: Connection, first: datetime, until: datetime, *, skip: int, most: int) -> list[Person]:
-    """Whose next letter is due from an instant on and before another, by the time it is due."""
+def due(db: Connection, until: datetime, most: int) -> list[Person]:
+    """Whose next letter is due before an instant, by the time it is due."""
     at = enrolment.c.next_due_at
-    query = joined().where(at >= first, at < until, enrolment.c.status == "active")
-    rows = db.execute(query.order_by(at, subscriber.c.name).offset(skip).limit(most))
-    return [from_row(row) for row in rows.mappings()]
+    query = joined().where(at < until, enrolment.c.status == "active")
+    return _read(db, query.order_by(at, subscriber.c.name).limit(most))
 
 
 def due_at(db: Connection, until: datetime) -> dict[datetime, int]:
@@ -317,11 +320,11 @@ def held_until(db: Connection, days: Iterable[date]) -> list[Person]:
     stored, wanted = cast(enrolment.c.hold, Text), set(days)
     some = or_(*(stored.contains(f'"{day}"') for day in wanted))
     query = joined().where(stored != "[]", enrolment.c.status == "active", some)
-    found = [from_row(row) for row in db.execute(query.order_by(subscriber.c.name)).mappings()]
+    found = _read(db, query.order_by(subscriber.c.name))
     return [each for each in found if wanted & {hold.until for hold in each.hold}]
 
 
 def newest(db: Connection, most: int) -> list[Person]:
     """Who was enrolled last."""
-    query = joined().order_by(enrolment.c.enrolled_at.desc(), subscriber.c.name).limit(most)
-    return [from_row(row) for row in db.execute(query).mappings()]
+    newest_first = enrolment.c.enrolled_at.desc(), subscriber.c.name
+    return _read(db, joined().order_by(*newest_first).limit(most))

@@ -132,6 +132,12 @@ def set_factor(db: Connection, member: Member, key: str | None, used: int | None
     db.execute(query.values(totp=key, totp_used=used))
 
 
+def reset(db: Connection, member: Member) -> None:
+    """Take somebody's second factor away, and sign them out everywhere."""
+    set_factor(db, member, None)
+    end_sessions(db, member)
+
+
 def use_code(db: Connection, member: Member, number: int) -> bool:
     """Note that a code is used up; False if it, or a later one, was used before."""
     unused = or_(staff.c.totp_used.is_(None), staff.c.totp_used < number)

@@ -79,7 +79,7 @@ def blame(
 
 
 def _unknown(path: Path, line: int | None, name: str, known: Mapping[str, Any]) -> WrongInput:
-    cure = closest(name, known, "known are " + ", ".join(sorted(known)))
+    cure = closest(name, sorted(known))
     return wrong(path, line, f'the merge field "{name}" is not known', cure)
 
 

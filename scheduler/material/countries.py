@@ -42,6 +42,6 @@ def country_of(code: str, countries: dict[str, Country], document: Document) -> 
 
     """
     if code not in countries:
-        cure = closest(code, countries, "known are " + ", ".join(sorted(countries)))
+        cure = closest(code, sorted(countries))
         raise document.wrong(("country",), f'country "{code}" is not known', cure)
     return countries[code]

@@ -107,7 +107,7 @@ class Document:
                 words, cure = f"{field} is missing", f"add {cure or 'it'}"
             case "extra_forbidden":
                 words = f'"{loc[-1]}" is not a field here'
-                cure = closest(str(loc[-1]), fields, "known are " + ", ".join(fields))
+                cure = closest(str(loc[-1]), fields)
             case "value_error":
                 reason = fault["ctx"]["error"]
                 words, cure = f"{field} {reason}", getattr(reason, "cure", cure)

@@ -202,6 +202,6 @@ def faults(
                 yield number, "hold", words, "until is the first day after the hold"
         for slug in entry.skip:
             if slug not in course.by_slug:
-                cure = closest(slug, course.by_slug, "known are " + ", ".join(course.by_slug))
+                cure = closest(slug, course.by_slug)
                 words = f'skip "{slug}" is not a lesson'
                 yield number, "skip", words, cure

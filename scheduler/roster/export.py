@@ -71,6 +71,14 @@ class Export:
         """The file of the visits."""
         return self.table.path
 
+    @property
+    def reasons(self) -> dict[str, list[int]]:
+        """The lines that enrol nobody, by the reason, the most frequent one first."""
+        lines: dict[str, list[int]] = {}
+        for row in self.left_out:
+            lines.setdefault(row.reason, []).append(row.line)
+        return dict(sorted(lines.items(), key=lambda item: -len(item[1])))
+
     def finding(self, number: int, _field: str, words: str, cure: str) -> Finding:
         """A fault of an entry."""
         return Finding(shown(self.table.path), self.lines[number], words, cure)

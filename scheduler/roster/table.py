@@ -18,7 +18,7 @@ from functools import cached_property
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
-from scheduler.findings import WrongInput, writing, wrong
+from scheduler.findings import WrongInput, private, wrong
 
 LARGEST = 200_000_000  # bytes
 LONGEST_LINE = 1_000_000  # characters; a cell has at most csv's 131,072
@@ -171,21 +171,24 @@ def _rows(sheet: Sheet, encoding: str, delimiter: str) -> Iterator[tuple[int, li
         raise wrong(sheet.path, begins, f"the row cannot be read ({error})", cure) from None
 
 
-def as_file(rows: Iterable[Iterable[str]], delimiter: str = ",") -> bytes:
+def as_text(rows: Iterable[Iterable[str]], delimiter: str = ",") -> str:
+    """A table whose cells no spreadsheet runs."""
+    text = StringIO(newline="")
+    csv.writer(text, delimiter=delimiter).writerows([guarded(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def as_file(rows: Iterable[Iterable[str]], delimiter: str) -> bytes:
     """A table that Excel opens as it is."""
-    file = StringIO(newline="")
-    csv.writer(file, delimiter=delimiter).writerows([guarded(cell) for cell in row] for row in rows)
-    return file.getvalue().encode("utf-8-sig")
+    return as_text(rows, delimiter).encode("utf-8-sig")
 
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file that only its owner can read.
 
     Raises:
-        WrongInput: it cannot be written there.
+        WrongInput: it cannot be written there, or is there already.
 
     """
-    with writing(path, "name another file"):
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-        path.write_bytes(content)
+    with private(path, "name another file") as file:
+        file.write(content)

@@ -11,7 +11,6 @@ from flask.typing import ResponseReturnValue
 from pyotp import TOTP, random_base32
 
 from scheduler.ledger import staff
-from scheduler.ledger.staff import Member
 from scheduler.web.entrance import begin, failed, leave, too_many
 from scheduler.web.gate import COOKIE, Office, allowed, me, note
 from scheduler.web.passwords import HASHER, fits, number_of, weakness
@@ -52,7 +51,7 @@ def views(office: Office) -> Blueprint:
     @pages.post("/second-factor/off")
     @allowed(*staff.ROLES)
     def off() -> ResponseReturnValue:
-        if fault := _unproved(office, me()):
+        if fault := _unproved(office):
             return _page(office, off=fault), 422
         with office.database.write() as db:
             staff.set_factor(db, me(), None)
@@ -63,20 +62,20 @@ def views(office: Office) -> Blueprint:
     return pages
 
 
-def _unproved(office: Office, member: Member) -> str:
+def _unproved(office: Office) -> str:
     """Why this may not be who they say, in words; empty if the password is right."""
-    if too_many(office, member.email):
+    if too_many(office, me().email):
         return SLOW
     with office.database.read() as db:
-        known = staff.by_email(db, member.email)
+        known = staff.by_email(db, me().email)
     if known and fits(known[1], request.form.get("password", "")):
         return ""
-    failed(office, member.email)
+    failed(office, me().email)
     return WRONG
 
 
 def _change_password(office: Office, new: str) -> ResponseReturnValue:
-    if fault := _unproved(office, me()):
+    if fault := _unproved(office):
         return _page(office, old=fault), 422
     if fault := weakness(new, me()):
         return _page(office, new=fault), 422
@@ -89,7 +88,7 @@ def _change_password(office: Office, new: str) -> ResponseReturnValue:
 
 def _set_up(office: Office, key: str) -> ResponseReturnValue:
     """Keep the key of a second factor, if the password is right and the app has the key."""
-    if fault := _unproved(office, me()):
+    if fault := _unproved(office):
         return _shown(office, key, old=fault), 422
     now = office.clock()
     if (used := number_of(key, request.form.get("code", ""), now)) is None:
@@ -102,12 +101,11 @@ def _set_up(office: Office, key: str) -> ResponseReturnValue:
 
 
 def _page(office: Office, **faults: str) -> str:
-    now, zone = office.clock(), office.clinic.timezone
+    now = office.clock()
     with office.database.read() as db:
         found = staff.sessions(db, me(), request.cookies.get(COOKIE, ""), now)
         needed = staff.needed(db)
-    told = [(each, each.began_at.astimezone(zone), each.seen_at.astimezone(zone)) for each in found]
-    return render_template("app/account.html", sessions=told, needed=needed, faults=faults)
+    return render_template("app/account.html", sessions=found, needed=needed, faults=faults)
 
 
 def _shown(office: Office, key: str, **faults: str) -> str:

@@ -12,13 +12,14 @@ from time import perf_counter
 
 from flask import Flask, Response, g, render_template, request
 from flask_wtf import CSRFProtect
-from flask_wtf.csrf import CSRFError
+from flask_wtf.csrf import CSRFError, generate_csrf
+from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 
 from scheduler.findings import NotDone
 from scheduler.letters.fill import in_words
 from scheduler.letters.theme import palettes
-from scheduler.plan.reasons import dated, on
+from scheduler.plan.reasons import count, dated, on
 from scheduler.web import (
     account,
     audit,
@@ -54,7 +55,7 @@ WORDS = {
 }
 BRAND = (  # the clinic's own colour; all others stand in app.css
     ":root {{ --brand: {light[brand]}; --tint: {light[tint]}; }}\n"
-    "@media (prefers-color-scheme: dark) "
+    "@media screen and (prefers-color-scheme: dark) "
     "{{ :root {{ --brand: {dark[brand]}; --tint: {dark[tint]}; }} }}"
 )
 OTHER = "That cannot be done here."
@@ -88,7 +89,8 @@ def create(office: Office) -> Flask:
         app.register_blueprint(screen.views(office))
     app.register_blueprint(own := letterbox.views(office))
     csrf.exempt(own)  # no cookie, and the address is the secret
-    app.jinja_env.filters.update(FILTERS)
+    app.jinja_env.filters.update(FILTERS, here=lambda at: at.astimezone(office.clinic.timezone))
+    app.jinja_env.globals["seal"] = _seal
 
     @app.context_processor
     def shared() -> dict[str, object]:
@@ -189,4 +191,16 @@ def _sentence(words: str) -> str:
     return (words[:1].upper() + words[1:]).replace("_", " ")
 
 
-FILTERS = {"day": _day, "short": _short, "long": _long, "clock": _clock, "sentence": _sentence}
+def _seal() -> str:
+    """What proves that a form is ours."""
+    return Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf())
+
+
+FILTERS = {
+    "day": _day,
+    "short": _short,
+    "long": _long,
+    "clock": _clock,
+    "sentence": _sentence,
+    "counted": count,
+}

@@ -4,22 +4,19 @@ What is asked for comes by POST, since a patient's own number may be their name.
 saves it is in it too.
 """
 
-import csv
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import date
-from io import StringIO
+from functools import partial
 
 from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from scheduler.ledger import trail
 from scheduler.ledger.trail import Line, Wanted
-from scheduler.material.fields import parse_date
-from scheduler.material.yamlfile import Unusable
 from scheduler.plan.calendar import DAY
-from scheduler.roster.table import guarded
+from scheduler.roster.table import as_text
+from scheduler.web.forms import day_of, read_all
 from scheduler.web.gate import Office, allowed, note
 
 PAGE = 50  # lines
@@ -61,23 +58,15 @@ def _page(office: Office, form: Mapping[str, str]) -> str:
     with office.database.read() as db:
         found = [*trail.lines(db, wanted, PAGE + 1)]
         actions = trail.actions(db)
-    zone = office.clinic.timezone
-    lines = [(each, each.at.astimezone(zone)) for each in found[:PAGE]]
     older = found[PAGE - 1].number if len(found) > PAGE else 0
-    told = {"lines": lines, "older": older, "actions": actions, "faults": faults, "form": form}
-    return render_template("app/audit.html", **told)
+    told = {"lines": found[:PAGE], "older": older, "actions": actions}
+    return render_template("app/audit.html", faults=faults, form=form, **told)
 
 
 def _wanted(office: Office, form: Mapping[str, str]) -> tuple[Wanted, dict[str, str]]:
     """What is asked for, or what is wrong with it; days are the clinic's."""
-    days: dict[str, date] = {}
-    faults: dict[str, str] = {}
-    for name in ("since", "until"):
-        try:
-            if given := form.get(name, "").strip():
-                days[name] = parse_date(given)
-        except Unusable:
-            faults[name] = "Choose a day."
+    asked = [name for name in ("since", "until") if form.get(name, "").strip()]
+    days, faults = read_all(form, {name: partial(day_of, field=name) for name in asked})
     begins = {name: office.begins(day + (name == "until") * DAY) for name, day in days.items()}
     by, action, who = (form.get(name, "").strip()[:100] for name in ("by", "action", "who"))
     older = form.get("older", "")
@@ -87,19 +76,13 @@ def _wanted(office: Office, form: Mapping[str, str]) -> tuple[Wanted, dict[str, 
 
 def _rows(office: Office, wanted: Wanted) -> Iterator[str]:
     """A line at a time, so that a long audit needs no more room than a short one."""
-    yield _row(HEAD)
+    yield as_text([HEAD])
     with office.database.read() as db:
         for each in trail.lines(db, replace(wanted, before=None)):
-            yield _row(_cells(each))
+            yield as_text([_cells(each)])
 
 
 def _cells(line: Line) -> tuple[str, ...]:
     """In UTC, as the audit keeps it."""
     told = (line.by, line.action, line.who, line.words, line.batch or "")
     return (f"{line.at:%Y-%m-%d %H:%M:%S}Z", *told)
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    text = StringIO()
-    csv.writer(text).writerow([guarded(cell) for cell in cells])
-    return text.getvalue()

@@ -13,7 +13,6 @@ from flask.typing import ResponseReturnValue
 from scheduler.ledger import caseload
 from scheduler.ledger.caseload import LOST, Look
 from scheduler.plan.calendar import DAY
-from scheduler.plan.enrolment import Hold
 from scheduler.web.gate import Office, allowed, me
 from scheduler.web.wishes import PAUSE
 
@@ -27,10 +26,10 @@ KINDS: dict[str, Kind] = {
     "Address fails, or called spam": lambda look, _: look.person.status in LOST,
     "Not sure, or did not go": lambda look, _: look.troubled,
     "Hold ends within a week": lambda look, today: any(
-        hold.until <= today + SOON for hold in _ahead(look, today) if hold.until
+        hold.until <= today + SOON for hold in look.person.holds(today) if hold.until
     ),
     "Paused at their own wish": lambda look, today: any(
-        hold.reason == PAUSE for hold in _ahead(look, today)
+        hold.reason == PAUSE for hold in look.person.holds(today)
     ),
     "First letter within a week": lambda look, today: bool(
         look.fresh and look.due and look.due.date() <= today + SOON
@@ -68,8 +67,3 @@ def grouped(looks: Sequence[Look], today: date) -> dict[str, list[Look]]:
     for look in looks:
         found[next(kind for kind, fits in KINDS.items() if fits(look, today))].append(look)
     return {kind: some for kind, some in found.items() if some}
-
-
-def _ahead(look: Look, today: date) -> list[Hold]:
-    """The holds that are not over."""
-    return [hold for hold in look.person.hold if hold.until is None or hold.until > today]

@@ -39,7 +39,7 @@ SHOWN = 12  # characters of the mark of who failed
 
 def views(office: Office) -> Blueprint:
     """The screens."""
-    pages = Blueprint("gate", __name__)
+    pages = Blueprint("entrance", __name__)
 
     @pages.get("/sign-in")
     @public
@@ -122,7 +122,7 @@ def _join(office: Office, token: str) -> ResponseReturnValue:
 def leave() -> Response:
     """Back to the first page, with nothing kept."""
     session.clear()
-    response = redirect(url_for("gate.sign_in"))
+    response = redirect(url_for("entrance.sign_in"))
     response.delete_cookie(COOKIE, secure=True)
     return response
 

@@ -165,7 +165,7 @@ def _to_sign_in(office: Office, owner: str | None) -> ResponseReturnValue:
     """Ask for a sign-in, and keep what was being sent, for whoever's session it was."""
     path = request.full_path.rstrip("?")
     if request.method in ("GET", "HEAD"):
-        return redirect(url_for("gate.sign_in", to=path))
+        return redirect(url_for("entrance.sign_in", to=path))
     fields = [each for each in request.form.items(multi=True) if each[0] not in UNKEPT]
     form = [owner, path, fields]
     kept = office.signed("kept form").dumps(form) if owner and not request.files else ""

@@ -8,7 +8,6 @@
 """
 
 from base64 import b64decode, b64encode
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,9 +33,9 @@ from scheduler.roster.merge import Merge, hold_back, merge
 from scheduler.roster.practice import FIELDS
 from scheduler.roster.proposal import Proposal, proposed
 from scheduler.roster.table import Sheet, read_table
+from scheduler.web.forms import agreed_of, faults, plain
 from scheduler.web.gate import Office, allowed, me
 from scheduler.web.pages import LARGEST
-from scheduler.web.verbs import day_of, plain
 
 ROOM = LARGEST // 2  # octets of all files: as text in a form they grow by a third
 ROWS, FILES = 5000, 2
@@ -60,17 +59,9 @@ class Look:
         return [p for p in self.moves if p.moves], [p for p in self.moves if not p.moves]
 
     @cached_property
-    def left_out(self) -> dict[str, list[int]]:
-        """The lines that enrol nobody, by the reason."""
-        lines: dict[str, list[int]] = defaultdict(list)
-        for row in self.export.left_out:
-            lines[row.reason].append(row.line)
-        return lines
-
-    @cached_property
     def conflicts(self) -> list[Finding]:
         """What was changed on both sides, and who must not be written to, without commands."""
-        return _told(*self.merged.conflicts, *self.merged.refused)
+        return faults(WrongInput(*self.merged.conflicts, *self.merged.refused))
 
     @cached_property
     def held_back(self) -> str:
@@ -120,14 +111,18 @@ def views(office: Office) -> Blueprint:
             choices = _choices(office, form, now)
             return _answer(office, sheets, choices, form, now)
         except Question as question:
-            told = _told(*question.findings)
-            notes = [each for each in told if "Give" in each.cure or "day_first" in question.asks]
+            told = faults(question)
+            notes = [
+                each
+                for each in told
+                if "day_first" in question.asks or each.place == "consent" or "Give" in each.cure
+            ]
             columns = [name for each in sheets for name in read_table(each).header if name]
             asked = {"asks": question.asks, "notes": notes, "columns": dict.fromkeys(columns)}
             again = {"sheets": _packed(sheets), "form": form, "again": bool(form.get("do"))}
             return render_template("app/import_columns.html", **asked, **again)
         except WrongInput as error:
-            return _begin(office, _told(*error.findings)), 422
+            return _begin(office, faults(error)), 422
 
     @pages.get("/<name>")
     @allowed("admin", "physiotherapist")
@@ -232,10 +227,10 @@ def _choices(office: Office, form: Mapping[str, str], now: datetime) -> Choices:
     """What was said about the files; to choose the columns anew is to say nothing of them."""
     said = {name: clean(form[f"column.{name}"]) for name in FIELDS if f"column.{name}" in form}
     columns = dict.fromkeys(FIELDS, "") if form.get("do") == "columns" else said
-    consent = day_of(form, "consent") if form.get("consent") else None
-    if consent and consent > office.clinic.today(now):
-        words, cure = f"{shown(consent)} has not come yet", "give the day on which they agreed"
-        raise Question(Finding("consent", None, words, cure), asks={"consent": None})
+    try:
+        consent = agreed_of(form, office.clinic.today(now)) if form.get("consent") else None
+    except WrongInput as error:
+        raise Question(*error.findings, asks={"consent": None}) from None
     return Choices(consent, ORDERS.get(form.get("order", "")), columns, office.clinic.timezone)
 
 
@@ -250,13 +245,6 @@ def _stays(db: Connection, name: str) -> str:
         words = f"Letters have gone to {_people(went)} of it, and those stay."
         return f"{words} It cannot be taken back as a whole: end the courses one by one."
     return "" if todo else "It was taken back."
-
-
-def _told(*findings: Finding) -> list[Finding]:
-    """Faults with their lines, for a page: no command stands in them."""
-    return [
-        Finding(each.place, each.line, plain(each.words), plain(each.cure)) for each in findings
-    ]
 
 
 def _people(number: int) -> str:

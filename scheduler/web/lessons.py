@@ -21,7 +21,7 @@ from flask.typing import ResponseReturnValue
 
 from scheduler.checks import dossier
 from scheduler.findings import Finding, WrongInput
-from scheduler.ledger.ahead import ahead
+from scheduler.ledger.impact import waiting
 from scheduler.letters.editions import Press
 from scheduler.material import signing
 from scheduler.material.fields import clean
@@ -35,11 +35,11 @@ from scheduler.material.signoff import (
     standing,
 )
 from scheduler.material.yamlfile import Unusable
+from scheduler.web.forms import faults
 from scheduler.web.gate import Office, allowed, me, note
 from scheduler.web.preview import Table, drawn
 from scheduler.web.received import FRAME
 from scheduler.web.samples import SAMPLES
-from scheduler.web.verbs import faults
 
 LOOKS = {"phone": "Phone", "desktop": "Desktop", "dark": "Dark", "text": "Plain text"}
 EVIDENCE = (
@@ -126,7 +126,7 @@ class Shelf:
     def waiting(self) -> Mapping[str, int]:
         """How many people wait for each lesson of the course that the service sends."""
         with self.office.database.read() as db:
-            return ahead(db, self.office.planner.material.course)
+            return waiting(db, self.office.planner.material.course)
 
     def newer(self, text: Text) -> bool:
         """Whether the service still sends another text than the folder has."""

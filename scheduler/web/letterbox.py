@@ -22,10 +22,10 @@ from scheduler.findings import NotDone, WrongInput
 from scheduler.ledger import deliveries, people
 from scheduler.letters.editions import Edition
 from scheduler.letters.fill import WEEKDAYS, fill
+from scheduler.web.forms import sentence
 from scheduler.web.gate import Office, public
 from scheduler.web.patient import RETURNED
 from scheduler.web.received import framed
-from scheduler.web.verbs import faults
 from scheduler.web.wishes import BY, WEEKS, Wishes
 
 MOVES = ("pause", "resume", "day", "time")  # wishes that change dates
@@ -95,19 +95,14 @@ def views(office: Office) -> Blueprint:
 
 def _box(office: Office, token: str, now: datetime) -> Box:
     with office.database.read() as db:
-        person = people.of_enrolment(db, office.keys.enrolment(token) or "")
-        if person is None:
-            abort(404)
-        rows = deliveries.of_person(db, person.id)
-        got = [row for row in rows if row["state"] == "accepted" and row["merge"]]
+        person = people.of_enrolment(db, office.keys.enrolment(token) or "") or abort(404)
+        sent = deliveries.sent(db, [person.enrolment_id])[person.enrolment_id]
         got = [
             {**row, "merge": office.keys.proven(row["merge"])}
-            for row in got
-            if row["fate"] not in RETURNED
+            for row in deliveries.of_person(db, person.id)
+            if row["state"] == "accepted" and row["merge"] and row["fate"] not in RETURNED
         ]
         editions = deliveries.editions(db, {row["edition"] for row in got})
-    mine = [row for row in rows if row["enrolment_id"] == person.enrolment_id]
-    sent = {row["lesson"]: row["planned_for"] for row in mine if row["state"] != "deferred"}
     return Box(token, Wishes(person, office.planner, sent, now), got, editions)
 
 
@@ -126,8 +121,7 @@ def _wish(office: Office, box: Box, wish: str, fields: Mapping[str, str]) -> Res
     try:
         verb = box.wishes.verb(wish, fields)
     except WrongInput as error:
-        (fault,) = faults(error)
-        return _page(office, box, wrong=". ".join(filter(None, (fault.words, fault.cure))) + ".")
+        return _page(office, box, wrong=sentence(error))
     try:
         proposal = tailoring.propose(*parts, box.wishes.person.id, verb, now)
         if sure and (wish not in MOVES or fields.get("mark") == proposal.mark):
@@ -143,7 +137,5 @@ def _wish(office: Office, box: Box, wish: str, fields: Mapping[str, str]) -> Res
 
 def _received(box: Box, delivery: str) -> tuple[Mapping[str, Any], Edition]:
     """A letter that they received, with the edition that it was made from."""
-    row = next((row for row in box.rows if row["id"] == delivery), None)
-    if row is None:
-        abort(404)
+    row = next((row for row in box.rows if row["id"] == delivery), None) or abort(404)
     return row, box.editions[row["edition"]]

@@ -25,8 +25,9 @@ from scheduler.ledger.planner import WORDS
 from scheduler.ledger.trail import Line
 from scheduler.plan.rules import PlannedLetter, next_letter
 from scheduler.roster.proposal import Proposal
+from scheduler.web.forms import faults, sentence
 from scheduler.web.gate import Office, allowed, me
-from scheduler.web.verbs import READ, VERBS, Form, faults, offered
+from scheduler.web.verbs import READ, VERBS, Form, offered
 
 LINES = 200  # of the audit
 LATELY = timedelta(minutes=10)  # in which undo stands at the top
@@ -102,13 +103,11 @@ def views(office: Office) -> Blueprint:
     def called(enrolment: str) -> ResponseReturnValue:
         now, case = office.clock(), _case(office, enrolment, office.clock())
         if case.person.call_asked_at:
-            parts, verb = (office.database, office.planner), partial(tailoring.call, asked_at=None)
-            told = tailoring.propose(*parts, case.person.id, verb, now)
-            tailoring.commit(*parts, [told], now, me().email)
+            verb = partial(tailoring.call, asked_at=None)
+            parts = office.database, office.planner
+            _commit(office, tailoring.propose(*parts, case.person.id, verb, now), now)
         flash(CALLED)
-        if request.form.get("to") == "today":
-            return redirect(url_for("today.page"))
-        return redirect(url_for("patient.page", enrolment=enrolment))
+        return _back(enrolment)
 
     @pages.post("/settle/<lesson>")
     @allowed("admin", "physiotherapist")
@@ -116,14 +115,27 @@ def views(office: Office) -> Blueprint:
         arrived = request.form.get("do") == "arrived"
         if not arrived and request.form.get("do") != "again":
             abort(400)
-        work = Round(office.database, office.planner, office.press, office.keys)
-        settled = work.settle(enrolment, lesson, arrived=arrived, now=office.clock(), by=me().email)
-        flash((ARRIVED if arrived else AGAIN) if settled else SETTLED)
-        if request.form.get("to") == "today":
-            return redirect(url_for("today.page"))
-        return redirect(url_for("patient.page", enrolment=enrolment))
+        flash(_settled(office, enrolment, lesson, arrived=arrived))
+        return _back(enrolment)
 
     return pages
+
+
+def _back(enrolment: str) -> ResponseReturnValue:
+    """To where the button stood."""
+    if request.form.get("to") == "today":
+        return redirect(url_for("today.page"))
+    return redirect(url_for("patient.page", enrolment=enrolment))
+
+
+def _settled(office: Office, enrolment: str, lesson: str, *, arrived: bool) -> str:
+    """Write down what became of a letter; what came of that, in words."""
+    work, now = Round(office.database, office.planner, office.press, office.keys), office.clock()
+    try:
+        known = work.settle(enrolment, lesson, arrived=arrived, now=now, by=me().email)
+    except WrongInput as error:
+        return sentence(error)
+    return (ARRIVED if arrived else AGAIN) if known else SETTLED
 
 
 def _change(office: Office, case: Case, verb: str, form: Mapping[str, str]) -> ResponseReturnValue:
@@ -177,14 +189,11 @@ def _proposal(
 
 def _case(office: Office, enrolment: str, now: datetime) -> Case:
     with office.database.read() as db:
-        person = people.of_enrolment(db, enrolment)
-        if person is None:
-            abort(404)
+        person = people.of_enrolment(db, enrolment) or abort(404)
+        sent = deliveries.sent(db, [person.enrolment_id])[person.enrolment_id]
         rows = deliveries.of_person(db, person.id)
         lines = trail.newest(db, person.id, LINES)
         undoable = changes.last(db, person) is not None
-    mine = [row for row in rows if row["enrolment_id"] == person.enrolment_id]
-    sent = {row["lesson"]: row["planned_for"] for row in mine if row["state"] != "deferred"}
     letters = office.planner.plan(person, sent, now)
     zone = person.zone(office.clinic)
     return Case(person, letters, _steps(person, letters, rows, lines, zone), lines, undoable)

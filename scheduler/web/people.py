@@ -16,19 +16,17 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Connection
 
-from scheduler.findings import WrongInput
 from scheduler.ledger import deliveries, people
 from scheduler.ledger.changes import Change, shown
 from scheduler.ledger.people import Person
 from scheduler.ledger.search import folded, search
 from scheduler.ledger.suppressions import among
-from scheduler.material.fields import clean, parse_address, perhaps
-from scheduler.material.yamlfile import Unusable
+from scheduler.material.fields import clean, perhaps
 from scheduler.plan.rules import PlannedLetter, next_letter
 from scheduler.roster.entries import Entry
 from scheduler.roster.merge import Merge, apply, new_person
+from scheduler.web.forms import address_of, agreed_of, day_of, name_of, read_all
 from scheduler.web.gate import Office, allowed, me
-from scheduler.web.verbs import day_of
 
 MOST = 25  # people on a page
 NAMESAKES = 500  # that are looked through for the very same name
@@ -38,6 +36,7 @@ REFUSED = {
     "bounced": "Letters to this address came back.",
     "complained": "Letters to this address were marked as spam.",
 }
+FIRST = "the day of the first appointment"
 ASK = "If they want letters there again, ask your technician to allow the address."
 
 
@@ -129,24 +128,14 @@ def _entry(
     office: Office, form: Mapping[str, str], now: datetime
 ) -> tuple[Entry | None, dict[str, str]]:
     """What the form says, or what is wrong with each field."""
-    values: dict[str, Any] = {"physiotherapist": clean(form.get("physiotherapist", "")) or None}
-    faults: dict[str, str] = {}
-    values["name"] = clean(form.get("name", ""))[:400]
-    if not values["name"]:
-        faults["name"] = "The name is missing."
-    try:
-        values["email"] = parse_address(form.get("email", "").strip())
-    except Unusable:
-        faults["email"] = "This is no e-mail address. Write it as in jo@example.org."
-    for field, words in (("first_appointment", "first appointment"), ("consent", "consent")):
-        try:
-            values[field] = day_of(form, field)
-        except WrongInput:
-            faults[field] = f"Choose the day of the {words}."
-    today = office.clinic.today(now)
-    if values.get("consent") and values["consent"] > today:
-        faults["consent"] = f"{shown(values['consent'])} has not come yet. Choose the day on which "
-        faults["consent"] += "they said yes."
+    readers = {
+        "name": name_of,
+        "email": address_of,
+        "first_appointment": lambda form: day_of(form, "first_appointment", FIRST),
+        "consent": lambda form: agreed_of(form, office.clinic.today(now)),
+    }
+    values, faults = read_all(form, readers)
+    values["physiotherapist"] = clean(form.get("physiotherapist", "")) or None
     return (None if faults else Entry(**values)), faults
 
 

@@ -18,10 +18,11 @@ from scheduler.ledger import people, post
 from scheduler.ledger.people import Person
 from scheduler.ledger.post import Days, Group, Item
 from scheduler.plan.calendar import DAY
+from scheduler.web.forms import asked_day
 from scheduler.web.gate import Office, allowed, me
 from scheduler.web.patient import became
 from scheduler.web.people import plans
-from scheduler.web.today import Day, asked_day
+from scheduler.web.today import Day
 
 PAGE, WEEK = 25, 7
 

@@ -18,14 +18,13 @@ from scheduler.letters.editions import Edition
 from scheduler.letters.fill import Envelope, fill, on_screen
 from scheduler.letters.mime import serialise
 from scheduler.web.gate import Office, allowed
+from scheduler.web.preview import INERT
 
 FRAME = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; "
     "base-uri 'none'; frame-ancestors 'self'; sandbox"
 )
 WENT = ("accepted", "unknown")  # a delivery's states in which it may have arrived
-# A click on a link would open a window, which the frame's sandbox does not allow.
-INERT = '<base target="_blank"></head>'
 
 
 def views(office: Office) -> Blueprint:
@@ -36,8 +35,7 @@ def views(office: Office) -> Blueprint:
     @allowed("admin", "physiotherapist")
     def whole(enrolment: str) -> ResponseReturnValue:
         with office.database.read() as db:
-            if (person := people.of_enrolment(db, enrolment)) is None:
-                abort(404)
+            person = people.of_enrolment(db, enrolment) or abort(404)
             rows = [row for row in deliveries.of_person(db, person.id) if row["state"] in WENT]
             editions = deliveries.editions(db, {row["edition"] for row in rows})
         zone = person.zone(office.clinic)
@@ -92,10 +90,10 @@ def framed(edition: Edition, values: Mapping[str, str]) -> Response:
 def _sent(office: Office, enrolment: str, lesson: str) -> tuple[Person, Mapping[str, Any], Edition]:
     """A letter that went, with the edition that it was made from."""
     with office.database.read() as db:
-        person = people.of_enrolment(db, enrolment)
-        rows = deliveries.of_person(db, person.id) if person else []
+        person = people.of_enrolment(db, enrolment) or abort(404)
+        rows = deliveries.of_person(db, person.id)
         mine = [row for row in rows if (row["enrolment_id"], row["lesson"]) == (enrolment, lesson)]
-        if person is None or not mine or not mine[0]["merge"]:
+        if not mine or not mine[0]["merge"]:
             abort(404)
         [edition] = deliveries.editions(db, [mine[0]["edition"]]).values()
     return person, {**mine[0], "merge": office.keys.proven(mine[0]["merge"])}, edition

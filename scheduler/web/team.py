@@ -15,9 +15,8 @@ from flask.typing import ResponseReturnValue
 
 from scheduler.ledger import staff
 from scheduler.ledger.staff import ROLES, Member
-from scheduler.material.fields import clean, parse_address
-from scheduler.material.yamlfile import Unusable
 from scheduler.settings import Settings, shipped
+from scheduler.web.forms import address_of, name_of, read_all
 from scheduler.web.gate import Office, allowed, me, note
 
 DEEDS = {
@@ -72,29 +71,19 @@ def views(office: Office) -> Blueprint:
 
 
 def _invite(office: Office, form: Mapping[str, str]) -> ResponseReturnValue:
-    faults = {}
-    if not (name := clean(form.get("name", ""))[:200]):
-        faults["name"] = "The name is missing."
-    if not (email := _address(form.get("email", "").strip())):
-        faults["email"] = "This is no e-mail address. Write it as in jo@example.org."
-    elif email == me().email:
+    values, faults = read_all(form, {"name": name_of, "email": address_of})
+    if values.get("email", "").casefold() == me().email:
         faults["email"] = "This is your own address."
     role = next((each for each in ROLES if each == form.get("role")), None)
     if role is None:
         faults["role"] = "Choose what they may do."
     if faults or role is None:
         return _page(office, faults=faults, form=form), 422
+    name, email = values["name"], values["email"].casefold()
     with office.database.write() as db:
         token = staff.invite(db, email, name, role, office.clock())
         note(db, "invite", f"{email} as {role}", at=office.clock())
     return _page(office, link=_link(office, token), whose=name)
-
-
-def _address(given: str) -> str:
-    try:
-        return parse_address(given).casefold()
-    except Unusable:
-        return ""
 
 
 def _change(office: Office, member: str, deed: str) -> ResponseReturnValue:
@@ -123,8 +112,7 @@ def _do(office: Office, whom: Member, deed: str, now: datetime) -> str:
             case "end":
                 staff.end(db, whom.email, now)
             case "reset":
-                staff.set_factor(db, whom, None)
-                staff.end_sessions(db, whom)
+                staff.reset(db, whom)
             case _:
                 staff.end_sessions(db, whom)
         note(db, "staff", f"{DEEDS[deed][0].lower()}: {whom.email}", at=now)

@@ -6,32 +6,29 @@ each kind of trouble the first few are named, and the number of the others.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Connection
 
 from scheduler.delivery.behind import SILENCE, Heartbeat, behind
+from scheduler.doctor.records import LATE
 from scheduler.ledger import caseload, deliveries, people, trail
 from scheduler.ledger.changes import shown
 from scheduler.ledger.people import Person
 from scheduler.ledger.post import Item
-from scheduler.material.fields import parse_date
 from scheduler.material.signoff import Standing, standing
-from scheduler.material.yamlfile import Unusable
 from scheduler.plan.calendar import DAY
 from scheduler.plan.reasons import count
 from scheduler.plan.rules import next_letter
+from scheduler.web.forms import asked_day, plain
 from scheduler.web.gate import Office, allowed, me
 from scheduler.web.people import plans
-from scheduler.web.verbs import plain
 
 LATELY, SOON = 7 * DAY, 7  # how far back troubles are told; days ahead in which a hold ends
 AHEAD = 14  # days that are counted
 NAMED, PAGE = 8, 25  # of one kind of trouble; of a day's post
-DUE = timedelta(minutes=10)  # what is due for longer than this waits for something
-EVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -103,14 +100,6 @@ def views(office: Office) -> Blueprint:
     return pages
 
 
-def asked_day(otherwise: date) -> date:
-    """The day that the address asks for, if it is one."""
-    try:
-        return parse_date(request.args["day"])
-    except (KeyError, Unusable):
-        return otherwise
-
-
 def _drafts(office: Office) -> bool:
     return office.settings.channel == "folder"
 
@@ -126,7 +115,7 @@ def _post(
 
 def _needs(office: Office, db: Connection, last: Heartbeat | None, now: datetime) -> Needs:
     material = office.planner.material
-    late = sum(people.due_at(db, now - DUE).values())
+    late = sum(people.due_at(db, now - LATE).values())
     today = office.clinic.today(now)
     rows = deliveries.troubled(db, now - LATELY)
     undecided = [row for row in rows if row["state"] == "unknown"]
@@ -175,7 +164,7 @@ def _needs(office: Office, db: Connection, last: Heartbeat | None, now: datetime
 
 def _late(office: Office, db: Connection, last: Heartbeat | None, now: datetime) -> list[Trouble]:
     """The first of those who are due and whose letter has not gone, each with the reason."""
-    found = people.due(db, EVER, now - DUE, skip=0, most=NAMED)
+    found = people.due(db, now - LATE, NAMED)
     letters = plans(office, db, found)
     by_id = {each.id: each for each in found}
     today = office.clinic.today(now)

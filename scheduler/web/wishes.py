@@ -9,7 +9,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from datetime import date, datetime
 from functools import cached_property, partial
 from typing import get_args
 from zoneinfo import ZoneInfo
@@ -18,11 +18,10 @@ from scheduler import tailoring
 from scheduler.findings import wrong
 from scheduler.ledger.people import Person, Style
 from scheduler.ledger.planner import Planner
-from scheduler.material.fields import parse_time
-from scheduler.material.yamlfile import Unusable
 from scheduler.plan.calendar import DAY
 from scheduler.plan.enrolment import Hold, Sent
 from scheduler.plan.rules import PlannedLetter
+from scheduler.web.forms import clock_of, style_of
 
 BY = "the patient"
 PAUSE = "the patient asked for it"
@@ -58,7 +57,7 @@ class Wishes:
     @cached_property
     def holds(self) -> list[Hold]:
         """Those that are not over."""
-        return [each for each in self.person.hold if not each.until or each.until > self.today]
+        return self.person.holds(self.today)
 
     @cached_property
     def paused(self) -> bool:
@@ -110,10 +109,9 @@ class Wishes:
             case "day" if value in map(str, self.weekdays):
                 return partial(tailoring.move, start=self._start(int(value)))
             case "time":
-                return partial(tailoring.at, clock=_clock(value))
+                return partial(tailoring.at, clock=clock_of(fields, "time"))
             case "style" if not value or value in STYLES:
-                kind = next((each for each in STYLES if each == value), None)
-                return partial(tailoring.style, kind=kind)
+                return partial(tailoring.style, kind=style_of(fields))
             case "call":
                 return partial(tailoring.call, asked_at=self.now if value == "yes" else None)
         raise wrong(wish, None, "choose one of those that stand there", "")
@@ -137,11 +135,3 @@ class Wishes:
             if own and was and own >= was and own.weekday() == weekday:
                 return start + later * DAY
         raise wrong("day", None, "that cannot be done now", "")
-
-
-def _clock(words: str) -> time | None:
-    """A time of day, or None to go back to the clinic's."""
-    try:
-        return parse_time(words) if words else None
-    except Unusable as error:
-        raise wrong("time", None, str(error), "write it as in 18:15") from None
