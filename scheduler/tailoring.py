@@ -130,6 +130,15 @@ def call(person: Person, asked_at: datetime | None) -> Change:
     return _change("call", person, replace(person, call_asked_at=asked_at))
 
 
+def at_once(person: Person, asked_at: datetime, today: date) -> Change:
+    """Send the next letter at once; those after it keep their own dates."""
+    _active(person)
+    if over := next((each for each in person.hold if each.covers(today)), None):
+        cure = "resume the letters first"
+        raise wrong("now", None, f"the letters are held until {shown(over.until)}", cure)
+    return _change("now", person, replace(person, at_once=asked_at))
+
+
 def end(person: Person, ending: Ending) -> Change:
     """End the course: nothing more is sent (P11)."""
     _active(person)
@@ -160,6 +169,7 @@ def reenrol(person: Person, appointment: date, consent: date, now: datetime) -> 
         anchor=None,
         note=None,
         call_asked_at=None,
+        at_once=None,
         status="active",
     )
     return Change("reenrol", person, after)

@@ -269,6 +269,28 @@ def test_a_hold_shifts_the_rest_and_never_bunches(desk: Desk) -> None:
     )
 
 
+def test_a_letter_asked_for_at_once_goes_then_and_the_others_keep_their_dates_and_distance(
+    desk: Desk,
+) -> None:
+    went, asked = ("24 Nov 2026", "1 Dec 2026"), at("5 Dec 2026 11:07")  # a Saturday
+    amy = person("23 Nov 2026")
+    usual, soon = desk.plan(amy, went), desk.plan(replace(amy, at_once=asked), went)
+    assert (soon[2].utc, soon[2].reasons) == (asked, ("at once, as staff asked",))
+    assert dates(usual[3:]) == dates(soon[3:])
+    close = desk.plan(replace(amy, at_once=at("14 Dec 2026 11:07")), went)
+    assert dates(close[2:4]) == "Mon 14 Dec, Thu 17 Dec"  # three days at least
+
+
+def test_what_was_asked_for_at_once_is_one_letter_and_no_more(desk: Desk) -> None:
+    asked = at("5 Dec 2026 11:07")
+    amy = person("23 Nov 2026", at_once=asked)
+    slugs = [lesson.slug for lesson in desk.course.lessons]
+    sent = {slugs[0]: at("24 Nov 2026 09:30"), slugs[1]: asked}
+    letters = plan(desk.course, amy, desk.calendar, sent, asked)
+    usual = plan(desk.course, replace(amy, at_once=None), desk.calendar, sent, asked)
+    assert letters == usual
+
+
 def test_a_hold_that_touches_no_letter_moves_nothing(desk: Desk) -> None:
     without = desk.plan(person("23 Nov 2026"))
     assert desk.plan(held("23 Nov 2026", hold("2 Dec 2026", "8 Dec 2026"))) == without

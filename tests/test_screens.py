@@ -465,6 +465,23 @@ def test_a_change_is_shown_then_done_then_can_be_undone(
     assert screens.person("amy") == before
 
 
+def test_the_next_letter_goes_now_if_staff_say_so_and_the_others_on_their_dates(
+    screens: Screens,
+) -> None:
+    amy, office = screens.address("amy"), screens.office
+    looked = screens.client.get(f"{amy}/now")
+    assert "At once, as staff asked" in plain(looked.text)
+    screens.now += timedelta(minutes=2)  # somebody reads it first
+    assert screens.post(f"{amy}/now", do="confirm", **sealed(looked)).status_code == 302
+    before = len(screens.states("amy"))
+    work = Round(office.database, office.planner, office.press, office.keys)
+    with Folder(office.settings.outbox) as channel:
+        for _ in range(2):
+            work.run(channel, lambda: screens.now)
+    assert len(screens.states("amy")) == before + 1
+    assert "at once" in screens.get(amy).lower()
+
+
 def test_resume_and_keep_and_a_second_course(screens: Screens) -> None:
     dev = screens.address("dev")
     assert "Resume" in screens.get(dev)

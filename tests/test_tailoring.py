@@ -68,6 +68,13 @@ ENDED = amy(status="discharged")
         ),
         (lambda p: tailoring.resume(p, TODAY), amy(), "amy has no hold to end"),
         (lambda p: tailoring.resume(p, date(2026, 12, 22)), HELD, "amy has no hold to end"),
+        (
+            lambda p: tailoring.at_once(
+                p, datetime(2026, 12, 9, 12, tzinfo=UTC), date(2026, 12, 9)
+            ),
+            HELD,
+            "held until Tue 22 Dec 2026; resume the letters first",
+        ),
         (lambda p: tailoring.pace(p, 2), amy(), "use 3 to 28"),
         (lambda p: tailoring.pace(p, 29), amy(), "use 3 to 28"),
         (lambda p: tailoring.pace(p, None), amy(), "that is how it is for amy already"),

@@ -22,6 +22,7 @@ COMMANDS = {
     "move": ("tailoring", "Move the start of a course, or the first appointment."),
     "hold": ("tailoring", "Hold the letters for a while."),
     "resume": ("tailoring", "End a hold."),
+    "now": ("tailoring", "Send the next letter at once."),
     "skip": ("tailoring", "Leave a lesson out."),
     "pace": ("tailoring", "Set the days between letters."),
     "at": ("tailoring", "Set the time of day."),

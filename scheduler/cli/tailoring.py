@@ -77,6 +77,12 @@ def hold(
     return lambda person: tailoring.hold(person, first or today, until, clean(reason), today)
 
 
+@verb("now")
+def now(desk: Desk, now: datetime) -> tailoring.Verb:
+    """Send the next letter at once; those after it keep their own dates."""
+    return lambda person: tailoring.at_once(person, now, desk.today(now))
+
+
 @verb("resume")
 def resume(desk: Desk, now: datetime) -> tailoring.Verb:
     """End the hold that is under way; with none under way, take off the next one."""

@@ -41,6 +41,7 @@ Style = Literal["plain", "large"]
 class Person:
     """A subscriber with the enrolment that is under way. `enrolment_id` is random and opaque.
 
+    `at_once` is when staff asked that the next letter goes at once (UTC).
     `call_asked_at` is when they asked the clinic to call them, as long as it has not.
     """
 
@@ -63,6 +64,7 @@ class Person:
     note: str | None = None
     style: Style | None = None
     call_asked_at: datetime | None = None
+    at_once: datetime | None = None
     status: Status = "active"
 
     def __repr__(self) -> str:
@@ -90,6 +92,7 @@ class Person:
             skips=frozenset(self.skip),
             owed=frozenset(self.owed),
             anchor=self.anchor,
+            at_once=self.at_once,
             status=self.status,
         )
 
@@ -206,7 +209,7 @@ def finish(db: Connection, enrolment_ids: Iterable[str]) -> None:
 CURRENT = enrolment.c.replaced_at.is_(None)
 SAME = (  # columns of an enrolment that hold what a Person has under the same name
     *("first_appointment", "enrolled_at", "start", "pace", "physiotherapist", "note"),
-    *("style", "call_asked_at", "status"),
+    *("style", "call_asked_at", "at_once", "status"),
 )
 NOT_READ = ("applied", "next_due_at", "replaced_at")  # a Person has none of them
 

@@ -97,6 +97,7 @@ enrolment = Table(
     Column("replaced_at", Utc),
     Column("style", String(10)),
     Column("call_asked_at", Utc),
+    Column("at_once", Utc),
 )
 
 delivery = Table(

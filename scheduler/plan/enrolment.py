@@ -30,7 +30,8 @@ class Enrolment:
 
     `anchor` is a letter's place and its own date, from which a change of pace half way counts.
     `owed` are lessons that an edit of the course put before the last one sent, though the person
-    had not had them yet: they still go (P12).
+    had not had them yet: they still go (P12). `at_once` is when (UTC) staff asked that the letter
+    after those sent goes at once, whatever its date.
     """
 
     first_appointment: date
@@ -43,6 +44,7 @@ class Enrolment:
     skips: frozenset[str] = frozenset()
     owed: frozenset[str] = frozenset()
     anchor: tuple[int, date] | None = None
+    at_once: datetime | None = None
     status: Status = "active"
 
 

@@ -70,6 +70,7 @@ def overdue(since: date) -> str:
     return f"moved: overdue since {on(since)}"
 
 
+AT_ONCE = "at once, as staff asked"
 LATE = "enrolled after the first letter's own date"
 SKIPPED = "skipped"
 PASSED = "a later letter of the course was already sent"

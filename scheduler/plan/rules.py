@@ -7,7 +7,8 @@
    the days that a hold moved it move all after it. A sent letter was moved by the holds that had
    ended by its day, so that the same days are counted after it was sent as before.
 4. Then, without moving the others: not before `min_gap` (P5), not in the past (P9), open, not held.
-5. The date becomes an instant at the send time in the person's zone (P3).
+5. The date becomes an instant at the send time in the person's zone (P3). Only a letter that staff
+   asked for at once keeps to no date; those after it keep their own, and their distance to it.
 
 A letter is overdue when its time passed more than GRACE ago. Until then it is due: a round that
 takes an hour still sends its last letter on the promised day.
@@ -104,28 +105,27 @@ def coming(
     zone, holds = enrolment.zone, enrolment.holds
     start = enrolment.start or enrolment.first_appointment
     slot = first_slot(now - GRACE, enrolment.send_at, zone)
-    origin, base, shift, moved_by = _origin(course, enrolment, calendar, start)
     gone = [went.astimezone(zone).date() for went in sent.values()]
+    origin, base, shift, moved_by = _counted(course, enrolment, calendar, start, gone)
     previous = gone[-1] if gone else None
     stopped: str | None = None
-
-    for place, day in enumerate(gone[origin:], start=origin):
-        own = base + (place - origin) * enrolment.pace * DAY + shift
-        over = [hold for hold in holds if hold.until and hold.until <= day]
-        step = _open_and_free(own, over, calendar)
-        if step.day and step.holds:
-            shift += step.day - own
-            moved_by += step.holds
+    why: tuple[str, ...]
 
     for place, lesson in enumerate(_to_come(course, enrolment, sent), start=len(sent)):
         own = base + (place - origin) * enrolment.pace * DAY + shift
+        if place == len(sent) and (asked := _asked(enrolment, sent)):
+            previous, why = asked.astimezone(zone).date(), (reasons.AT_ONCE,)
+            yield PlannedLetter(
+                lesson.slug, lesson.week, "planned", asked, asked.astimezone(zone), why, own=own
+            )
+            continue
         after = (own - shift - start).days
         first = _open_and_free(own, holds, calendar)
         soonest = max(first.day or own, previous + course.min_gap * DAY if previous else own, slot)
         last = first if soonest == first.day else _open_and_free(soonest, holds, calendar)
         if stopped or not (first.day and last.day):
             stopped = stopped or (last if first.day else first).holds[-1]
-            why: tuple[str, ...] = (stopped,)
+            why = (stopped,)
             yield PlannedLetter(lesson.slug, lesson.week, "held", None, None, why, own=own)
             continue
 
@@ -150,17 +150,32 @@ def coming(
             moved_by += first.holds
 
 
-def _origin(
-    course: Course, enrolment: Enrolment, calendar: Calendar, start: date
-) -> tuple[int, date, timedelta, list[str]]:
-    """The place that own dates are counted from, its own date, and what has moved it (P2, P8).
+def _asked(enrolment: Enrolment, sent: Sent) -> datetime | None:
+    """When staff asked that the letter after those sent goes at once; None once one has gone."""
+    asked = enrolment.at_once
+    return asked if asked and all(went < asked for went in sent.values()) else None
 
-    All that moved the letters before an anchor is in its date.
+
+def _counted(
+    course: Course, enrolment: Enrolment, calendar: Calendar, start: date, gone: Sequence[date]
+) -> tuple[int, date, timedelta, list[str]]:
+    """The place that own dates are counted from, its own date, and what has moved them since.
+
+    That is a late enrolment (P8), and the holds that had ended when the letters after it went. All
+    that moved the letters before an anchor is in its date.
     """
-    if enrolment.anchor:
-        return *enrolment.anchor, timedelta(0), []
-    first = start + course.begins_after * DAY
-    return 0, first, *_late(first, enrolment, calendar)
+    origin, base = enrolment.anchor or (0, start + course.begins_after * DAY)
+    shift, moved_by = timedelta(0), list[str]()
+    if not enrolment.anchor:
+        shift, moved_by = _late(base, enrolment, calendar)
+    for place, day in enumerate(gone[origin:], start=origin):
+        own = base + (place - origin) * enrolment.pace * DAY + shift
+        over = [hold for hold in enrolment.holds if hold.until and hold.until <= day]
+        step = _open_and_free(own, over, calendar)
+        if step.day and step.holds:
+            shift += step.day - own
+            moved_by += step.holds
+    return origin, base, shift, moved_by
 
 
 def _late(first: date, enrolment: Enrolment, calendar: Calendar) -> tuple[timedelta, list[str]]:

@@ -34,6 +34,7 @@ LATELY = timedelta(minutes=10)  # in which undo stands at the top
 CALLED = "Written down: they were called."
 ARRIVED = "Written down: it arrived."
 AGAIN = "It goes again with the next round, unless a later letter has gone since."
+DIRECT = ("now", "resume", "undo")  # there is nothing to fill in
 SETTLED = "Somebody or something has settled this letter already."
 FINAL = ("undo", "stop", "bounced", "complained")  # what undo does not take back
 RETURNED = ("bounce", "blocked", "dropped", "spamreport")
@@ -143,7 +144,7 @@ def _change(office: Office, case: Case, verb: str, form: Mapping[str, str]) -> R
     now = office.clock()
     proposal, wrong, meanwhile, late = None, list[Finding](), list[Line](), False
     try:
-        if form or verb in ("resume", "undo"):
+        if form or verb in DIRECT:
             proposal = _proposal(office, case.person, verb, form, now)
         if proposal and form.get("do") == "confirm":
             if form.get("mark") == proposal.mark:

@@ -20,6 +20,7 @@ from scheduler.roster.proposal import GOING
 from scheduler.web.forms import agreed_of, clock_of, day_of, style_of
 
 VERBS = {
+    "now": ("Send the next letter now", "Send it now"),
     "start": ("Move the start", "Move the start"),
     "hold": ("Hold", "Hold the letters"),
     "resume": ("Resume", "Resume the letters"),
@@ -44,6 +45,7 @@ def offered(person: Person, letters: Sequence[PlannedLetter], today: date) -> li
     left = any(letter.state in GOING for letter in letters)
     sense = {
         "resume": bool(person.holds(today)),
+        "now": any(letter.state == "planned" for letter in letters),
         "skip": left,
         "keep": bool(person.skip),
         "reenrol": False,
@@ -60,6 +62,15 @@ class Form:
     course: Course
     today: date
     now: datetime
+
+    @property
+    def moment(self) -> datetime:
+        """When the page was made that this form stood on (UTC), or now."""
+        try:
+            made = datetime.fromisoformat(self.fields.get("shown", ""))
+        except ValueError:
+            return self.now
+        return min(made, self.now) if made.tzinfo else self.now
 
     def words(self, field: str) -> str:
         """One line of text, or nothing."""
@@ -99,6 +110,7 @@ READ: dict[str, Callable[[Form], tailoring.Verb]] = {
     "keep": lambda form: partial(tailoring.keep, lesson=form.words("lesson"), course=form.course),
     "pace": lambda form: partial(tailoring.pace, days=form.days()),
     "at": lambda form: partial(tailoring.at, clock=clock_of(form.fields, "clock")),
+    "now": lambda form: partial(tailoring.at_once, asked_at=form.moment, today=form.today),
     "style": lambda form: partial(tailoring.style, kind=style_of(form.fields)),
     "note": lambda form: partial(tailoring.note, words=form.words("words") or None),
     "end": lambda form: partial(tailoring.end, ending=form.ending()),

@@ -73,11 +73,11 @@ CREATE TABLE "enrolment" (
 	next_due_at DATETIME,
 	owed JSON DEFAULT '[]' NOT NULL,
 	anchor JSON,
-	replaced_at DATETIME, style VARCHAR(10), call_asked_at DATETIME,
+	replaced_at DATETIME, style VARCHAR(10), call_asked_at DATETIME, at_once DATETIME,
 	PRIMARY KEY (id),
 	FOREIGN KEY(subscriber_id) REFERENCES subscriber (id)
 );
-INSERT INTO "enrolment" VALUES('e1','amy','2026-11-16 15:00:00.000000','active','2026-11-16',NULL,'10:15',NULL,NULL,'[]','["scans"]','Priya Shah',NULL,'{}','2026-11-24 10:15:00.000000','[]',NULL,NULL,NULL,NULL);
+INSERT INTO "enrolment" VALUES('e1','amy','2026-11-16 15:00:00.000000','active','2026-11-16',NULL,'10:15',NULL,NULL,'[]','["scans"]','Priya Shah',NULL,'{}','2026-11-24 10:15:00.000000','[]',NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE event (
 	id VARCHAR(100) NOT NULL,
 	delivery_id VARCHAR(32),

@@ -19,6 +19,7 @@ def upgrade() -> None:
     with op.batch_alter_table("enrolment") as enrolment:
         enrolment.add_column(sa.Column("style", sa.String(10)))
         enrolment.add_column(sa.Column("call_asked_at", INSTANT))
+        enrolment.add_column(sa.Column("at_once", INSTANT))
     if op.get_bind().dialect.name == "sqlite":
         for act in ("UPDATE", "DELETE"):
             op.execute(
@@ -45,6 +46,7 @@ def downgrade() -> None:
         op.execute("DROP TRIGGER audit_grows ON audit")
         op.execute("DROP FUNCTION audit_grows")
     with op.batch_alter_table("enrolment") as enrolment:
+        enrolment.drop_column("at_once")
         enrolment.drop_column("call_asked_at")
         enrolment.drop_column("style")
     with op.batch_alter_table("staff") as staff:
