@@ -172,8 +172,9 @@ def test_the_log_for_programs_knows_every_request_by_its_id_and_nobody_by_name(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PHYSIOPOST_LOG", "json")
-    with run("run", until="/stop/") as said:
-        _, _, headers = ask(f"{at(said)}/stop/nobody-has-this")
+    with run("run", until="1 accepted") as said:
+        address = next(line for line in said if "/stop/" in line)
+        _, _, headers = ask(f"{at([address])}/stop/nobody-has-this")
     lines = [json.loads(line) for line in said if line.startswith("{")]
     mine = next(each for each in lines if each.get("request") == headers["X-Request-Id"])
     assert (mine["says"], mine["status"], mine["level"]) == ("GET /stop/<token>", 404, "DEBUG")
