@@ -63,14 +63,19 @@ def main() -> None:
     press = Press(signed(read_material(settings)), ROOT / "templates")
     press.all()
     print(f"seed {given.seed}", flush=True)  # noqa: T201
+    lines: list[Line] = []
+
+    def tell(*more: Line) -> None:
+        for line in more:
+            print(f"| {' | '.join(line)} |", flush=True)  # noqa: T201
+        lines.extend(more)
+
     with server(found) as postgres, tempfile.TemporaryDirectory() as folder:
-        lines = [
-            *matrix(press, postgres, Path(folder), given.seed, given.kills),
-            eager(press, Path(folder), given.seed),
-            storms(press, postgres, given.seed, given.storms),
-            services(postgres, given.people),
-            upheavals(press, given.seed, given.upheavals),
-        ]
+        tell(*matrix(press, postgres, Path(folder), given.seed, given.kills))
+        tell(eager(press, Path(folder), given.seed))
+        tell(storms(press, postgres, given.seed, given.storms))
+        tell(services(postgres, given.people))
+        tell(upheavals(press, given.seed, given.upheavals))
     for line in (HEAD, ("---",) * len(HEAD), *lines):
         print(f"| {' | '.join(line)} |")  # noqa: T201
     print(f"seed {given.seed}, {os.cpu_count()} cores")  # noqa: T201

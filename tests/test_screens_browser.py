@@ -113,7 +113,7 @@ def test_on_a_phone_the_pages_take_one_row_and_the_rest_wait_behind_more(
         assert bar.get_by_role("link").all_inner_texts() == ["Today", "Caseload", "People"]
         for words in ("Enrol", "Import", "Course", "Post", "Health"):
             desk.turn(words)
-            expect(bar.locator("[aria-current]:visible, .here")).to_have_text("More")
+            expect(bar.locator("summary.here")).to_have_text("More")
             assert desk.page.url != desk.base
 
 
