@@ -471,6 +471,7 @@ def test_the_next_letter_goes_now_if_staff_say_so_and_the_others_on_their_dates(
     amy, office = screens.address("amy"), screens.office
     looked = screens.client.get(f"{amy}/now")
     assert "At once, as staff asked" in plain(looked.text)
+    assert "The next letter goes at once" in plain(looked.text)
     screens.now += timedelta(minutes=2)  # somebody reads it first
     assert screens.post(f"{amy}/now", do="confirm", **sealed(looked)).status_code == 302
     before = len(screens.states("amy"))

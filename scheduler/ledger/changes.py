@@ -214,6 +214,8 @@ def _before(change: Change) -> dict[str, Any] | None:
 
 
 def _told(name: str, before: Person, after: Person) -> str:
+    if name == "at_once":
+        return "the next letter goes at once" if after.at_once else "the next letter keeps its date"
     if name in UNSPOKEN:
         return f"{name} changed"
     return f"{name}: {shown(getattr(before, name))} → {shown(getattr(after, name))}"

@@ -20,12 +20,12 @@ from scheduler.roster.proposal import GOING
 from scheduler.web.forms import agreed_of, clock_of, day_of, style_of
 
 VERBS = {
-    "now": ("Send the next letter now", "Send it now"),
     "start": ("Move the start", "Move the start"),
     "hold": ("Hold", "Hold the letters"),
     "resume": ("Resume", "Resume the letters"),
     "skip": ("Skip a lesson", "Leave it out"),
     "keep": ("Send a skipped lesson", "Send it after all"),
+    "now": ("Send the next letter now", "Send it now"),
     "pace": ("Pace", "Set this pace"),
     "at": ("Time of day", "Set this time"),
     "style": ("Large print, plain text", "Set this"),
