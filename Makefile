@@ -33,7 +33,7 @@ serve: $(READY)
 	@$(BIN)/python tests/demo_clinic.py
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -rs
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -rs
 
 soak: $(READY)
 	@$(BIN)/python tests/soak.py $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS))

@@ -12,8 +12,10 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
+
 from scheduler.keys import Keys
-from scheduler.ledger import deliveries
+from scheduler.ledger import deliveries, facts
 from scheduler.ledger.database import Database
 from scheduler.ledger.holdings import Rows
 from scheduler.letters.editions import Edition
@@ -24,6 +26,7 @@ from scheduler.plan.reasons import dated, timed
 
 HEADINGS = {
     "subscriber": "The person",
+    "consent": "What they agreed to",
     "enrolment": "The course, as it was set for them",
     "delivery": "Letters",
     "attempt": "Each try to send one",
@@ -43,19 +46,23 @@ def files(
 ) -> dict[str, bytes]:
     """What goes into the folder, by name."""
     with database.read() as db:
+        agreed = facts.get(db, f"{facts.CONSENT}{rows['subscriber'][0]['agreed_to']}")
         used = deliveries.editions(db, {row["edition"] for row in rows["delivery"] if row["merge"]})
+    rows = {**rows, "consent": [{"words": agreed}] if agreed else []}
     made = {"about.txt": _about(material, rows, now).encode()}
-    made["data.json"] = json.dumps(rows, default=_plain, ensure_ascii=False, indent=2).encode()
+    plainly = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # SQLAlchemy's names are more than str
+    made["data.json"] = orjson.dumps(rows, option=plainly)
     for number, row in enumerate(rows["delivery"], 1):
         if row["merge"]:
-            name, values = f"letters/{number:02}-{row['lesson']}", keys.proven(row["merge"])
-            made |= _letter(name, {**row, "merge": values}, used[row["edition"]])
+            own = row["id"], row["address"], row["claimed_at"], keys.proven(row["merge"])
+            name = f"letters/{number:02}-{row['lesson']}"
+            made |= as_files(name, used[row["edition"]], Envelope(*own))
     return made
 
 
-def _letter(name: str, row: Mapping[str, Any], edition: Edition) -> dict[str, bytes]:
-    letter = fill(edition, row["merge"])
-    envelope = Envelope(row["id"], row["address"], row["claimed_at"], row["merge"])
+def as_files(name: str, edition: Edition, envelope: Envelope) -> dict[str, bytes]:
+    """A letter as a page, as text and as the message itself."""
+    letter = fill(edition, envelope.values)
     return {
         f"{name}.html": on_screen(letter.html, edition.logo).encode(),
         f"{name}.txt": letter.text.encode(),
@@ -86,13 +93,10 @@ def _shown(value: Any, zone: ZoneInfo) -> str:
     match value:
         case datetime(hour=_):
             return timed(value.astimezone(zone))
-        case date(year=_):
+        case date():
             return dated(value)
+        case [str(), *_]:
+            return "; ".join(value)
         case list() | dict():
             return json.dumps(value, ensure_ascii=False)
     return str(value)
-
-
-def _plain(value: date) -> str:
-    """A date or an instant for a program."""
-    return value.isoformat()

@@ -30,19 +30,13 @@ FACT = "backed_up_at"
 class Backup:
     """What a file holds: the version of its tables, when it was made (UTC), rows by table."""
 
-    path: Path
     schema: str
     at: datetime
     rows: dict[str, int]
 
 
 def make(database: Database, path: Path, key: str, now: datetime) -> Backup:
-    """Write a backup, and note when.
-
-    Raises:
-        WrongInput: the file cannot be written, or is there already.
-
-    """
+    """Write a backup, and note when; WrongInput if the file is there or cannot be written."""
     if path.exists():
         raise wrong(path, None, "is there already", "name a new file")
     draft = path.with_name(f"{path.name}.part")
@@ -56,21 +50,16 @@ def make(database: Database, path: Path, key: str, now: datetime) -> Backup:
         draft.unlink(missing_ok=True)
     with database.write() as db:
         facts.put(db, FACT, now.isoformat())
-    return Backup(path, made.schema, made.at, made.rows)
+    return made
 
 
 def look(path: Path, keys: Sequence[str]) -> Backup:
-    """Read a file to its end.
-
-    Raises:
-        WrongInput: it is no backup, none of the keys opens it, or it is not whole.
-
-    """
+    """Read a file to its end; WrongInput if it is no backup, not whole, or no key opens it."""
     lines = vault.read(path, keys)
     try:
         schema, at = dump.head(next(lines))
         if schema <= HEAD:
-            return Backup(path, schema, at, dump.counted(lines))
+            return Backup(schema, at, dump.counted(lines))
     except (ValueError, KeyError, StopIteration):
         raise wrong(path, None, "is not whole", "take another backup") from None
     words = f"is of a newer version ({schema}) than this program ({HEAD})"
@@ -89,12 +78,8 @@ def restore(
 ) -> tuple[Backup, int]:
     """Put a backup in place of what is there; how many letters wait for a person after it.
 
-    `until` is when the service, as it was, last sent anything.
-
-    Raises:
-        WrongInput: the file cannot be used.
-        NotDone: there are people in the database, and they were not to be replaced.
-
+    `until` is when the service, as it was, last sent anything. WrongInput if the file cannot be
+    used, NotDone if there are people who were not to be replaced.
     """
     found = look(path, keys)
     with database.read() as db:

@@ -4,9 +4,10 @@
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import BinaryIO
@@ -31,12 +32,16 @@ class Finding:
         told = f"{where}: {self.words}; {self.cure}" if self.cure else f"{where}: {self.words}"
         return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in told)
 
+    @property
+    def discreet(self) -> "Finding":
+        """The same without what stands there, which may be a name or an address."""
+        return replace(self, words=re.sub('".*"', '"…"', self.words, flags=re.DOTALL))
+
 
 class WrongInput(Exception):
     """Something a person wrote cannot be used. Nothing was changed. Exit code 2."""
 
     def __init__(self, *findings: Finding) -> None:
-        """Carry at least one finding."""
         super().__init__("\n".join(str(finding) for finding in findings))
         self.findings = findings
 
@@ -61,12 +66,7 @@ def wrong(place: Path | str, line: int | None, words: str, cure: str = "") -> Wr
 
 @contextmanager
 def writing(place: Path, cure: str) -> Iterator[None]:
-    """Around whatever writes to a place that a person named.
-
-    Raises:
-        WrongInput: the system does not let us.
-
-    """
+    """Around whatever writes to a place that a person named; WrongInput if the system says no."""
     try:
         yield
     except OSError as error:
@@ -76,12 +76,7 @@ def writing(place: Path, cure: str) -> Iterator[None]:
 
 @contextmanager
 def private(place: Path, cure: str) -> Iterator[BinaryIO]:
-    """A new file that only its owner can read.
-
-    Raises:
-        WrongInput: it is there already, or the system does not let us.
-
-    """
+    """A new file that only its owner can read; WrongInput if it is there or cannot be made."""
     only = os.O_CREAT | os.O_EXCL | os.O_WRONLY
     with writing(place, cure), os.fdopen(os.open(place, only, 0o600), "wb") as file:
         yield file

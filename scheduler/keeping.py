@@ -30,7 +30,6 @@ from scheduler.settings import Settings
 REASON = "erased"
 NIGHT = 3  # o'clock at the clinic
 FACT = "purged_on"
-BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -49,20 +48,13 @@ class Due:
 
 @dataclass(frozen=True)
 class Keeping:
-    """What is kept, and where."""
-
     database: Database
     keys: Keys
     settings: Settings
     material: Material
 
     def held(self, who: str) -> Rows:
-        """Everything about a person.
-
-        Raises:
-            WrongInput: nobody has that id.
-
-        """
+        """Everything about a person; WrongInput if nobody has that id."""
         with self.database.read() as db:
             people.known(db, who)
             return holdings.of(db, who)
@@ -74,13 +66,7 @@ class Keeping:
             return any(people.in_use(db, each, but=who) for each in homes)
 
     def forget(self, who: str, now: datetime, by: str) -> None:
-        """Remove a person for good.
-
-        Raises:
-            WrongInput: nobody has that id.
-            NotDone: a letter is on its way to them.
-
-        """
+        """Remove a person for good; WrongInput if nobody is that, NotDone while a letter goes."""
         with self.database.write() as db:
             people.known(db, who)
             rows = holdings.of(db, who)
@@ -118,8 +104,7 @@ class Keeping:
             gone = sorted(set(over.values()) - holdings.others(db, list(over)))
         return Due(letters, gone)
 
-    def purge(self, now: datetime, by: str = "the service") -> Due:
-        """Remove what is due."""
+    def purge(self, now: datetime, by: str = "the service · its nightly purge") -> Due:
         due = self.due(now)
         stripped = [letter for letters in due.letters.values() for letter in letters]
         with self.database.write() as db:
@@ -155,7 +140,7 @@ class Keeping:
 def _earlier(local: datetime, months: int | None) -> datetime:
     """So many months before; before everything if there is no limit."""
     if months is None:
-        return BEFORE_ALL
+        return datetime.min.replace(tzinfo=UTC)
     year, month = divmod(local.year * 12 + local.month - 1 - months, 12)
     day = min(local.day, monthrange(year, month + 1)[1])
     return local.replace(year=year, month=month + 1, day=day)

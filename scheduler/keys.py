@@ -28,10 +28,6 @@ class Keys:
         self._prints = [f"~{_hash(key, b'print', '')[:8]}" for key in self._keys]
         self.url = url
 
-    def __repr__(self) -> str:
-        """Never a secret."""
-        return "Keys()"
-
     def stop_url(self, enrolment: str) -> str:
         """The link with which a patient stops the letters."""
         return f"{self.url}/stop/{enrolment}{_hash(self._keys[0], b'stop', enrolment)}"
@@ -43,9 +39,9 @@ class Keys:
         known = [hmac.compare_digest(each.encode(), proof.encode()) for each in made]
         return enrolment if any(known) else None
 
-    def unproven(self, values: Mapping[str, str]) -> dict[str, str]:
-        """Merge values to be kept: the stop link's proof gives way to its secret's fingerprint."""
-        return {**values, "stop_url": values["stop_url"][:-PROOF] + self._prints[0]}
+    def unproven_url(self, enrolment: str) -> str:
+        """The stop link as it is kept: its proof gives way to its secret's fingerprint."""
+        return f"{self.url}/stop/{enrolment}{self._prints[0]}"
 
     def proven(self, values: Mapping[str, str]) -> dict[str, str]:
         """Merge values as they went, from those that were kept; a lost secret leaves no link."""

@@ -7,44 +7,44 @@ to set. Nothing else in the package reads the environment.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import Literal, TypeVar, get_args
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from scheduler.findings import WrongInput, wrong
 
 Channel = Literal["folder", "smtp", "sendgrid"]
-CHANNELS: tuple[Channel, ...] = ("folder", "smtp", "sendgrid")
-OnUnknown = Literal["hold", "resend"]
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
 Option = TypeVar("Option", bound=str)
-ON_UNKNOWN: tuple[OnUnknown, ...] = ("hold", "resend")
 LAST_PORT = 65535
 SHORTEST_SECRET = 32  # characters
 LEAST_VARIED = 8  # of them differ
 EXAMPLE = re.compile("change.?(me|it|this)|example|password|your.?secret", re.IGNORECASE)
 MOST_LETTERS = 1000  # SendGrid's own limit for a request
 NO_SECRET = "letters in a folder reach nobody"  # noqa: S105 - stands for none
+PUBLIC = "set the public address of this service, as in https://letters.example.org"
+REGION = "set https://api.eu.sendgrid.com, say"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True)
 class MailServer:
-    """Where SMTP letters go. `tls`: "implicit" (smtps), "starttls", or "none" on this machine."""
+    """Where SMTP letters go. `tls`: "implicit" (smtps), "starttls", or "none" on this machine.
+
+    Neither this nor Settings tells a secret when it is printed: it may reach a log.
+    """
 
     host: str
     port: int
     tls: Literal["implicit", "starttls", "none"]
-    user: str = ""
-    password: str = ""
-
-    def __repr__(self) -> str:
-        """Never the login: a settings object may reach a log."""
-        return f"MailServer({self.host}:{self.port})"
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Settings:
     """Everything that differs between two installations."""
 
@@ -54,7 +54,7 @@ class Settings:
     smtp: MailServer | None
     smtp_connections: int
     smtp_per_minute: int
-    on_unknown: OnUnknown
+    on_unknown: Literal["hold", "resend"]
     sendgrid_key: str
     sendgrid_host: str
     sendgrid_batch: int
@@ -72,10 +72,6 @@ class Settings:
     metrics: bool
     json_log: bool
 
-    def __repr__(self) -> str:
-        """Never a key or a password."""
-        return f"Settings(channel={self.channel})"
-
     @property
     def journal(self) -> Path:
         """The folder for what is noted while letters go out: beside the database's file, if any."""
@@ -89,12 +85,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read and check every setting.
-
-        Raises:
-            WrongInput: a value cannot be used, or the chosen channel lacks one.
-
-        """
+        """Read all; WrongInput if a value cannot be used, or the chosen channel lacks one."""
         read = _Reader(environ)
         channel = read.choice("PHYSIOPOST_CHANNEL", *CHANNELS)
         smtp = read.secret("PHYSIOPOST_SMTP")
@@ -103,7 +94,11 @@ class Settings:
         key = read.secret("SENDGRID_API_KEY")
         if channel == "sendgrid" and not key:
             raise _missing("SENDGRID_API_KEY", "set the key that SendGrid gave you")
-        url = _public_url(read.text("PHYSIOPOST_URL", "http://127.0.0.1:8000"), channel)
+        given = read.text("PHYSIOPOST_URL", "http://127.0.0.1:8000")
+        # A real channel needs https there (RFC 8058, section 3.1).
+        url = _address("PHYSIOPOST_URL", given, PUBLIC, plain=channel == "folder")
+        api = read.text("PHYSIOPOST_SENDGRID_HOST", "https://api.sendgrid.com")
+        near = _origin(api)[1] in LOOPBACK
         host = read.text("PHYSIOPOST_HOST", "127.0.0.1")
         return cls(
             database=_database(read.secret("PHYSIOPOST_DATABASE")),
@@ -112,9 +107,9 @@ class Settings:
             smtp=_mail_server(smtp) if smtp else None,
             smtp_connections=read.count("PHYSIOPOST_SMTP_CONNECTIONS", 4, 1, 50),
             smtp_per_minute=read.count("PHYSIOPOST_SMTP_PER_MINUTE", 0, 0, 100_000),
-            on_unknown=read.choice("PHYSIOPOST_SMTP_ON_UNKNOWN", *ON_UNKNOWN),
+            on_unknown=read.choice("PHYSIOPOST_SMTP_ON_UNKNOWN", "hold", "resend"),
             sendgrid_key=key,
-            sendgrid_host=_host(read.text("PHYSIOPOST_SENDGRID_HOST", "https://api.sendgrid.com")),
+            sendgrid_host=_address("PHYSIOPOST_SENDGRID_HOST", api, REGION, plain=near),
             sendgrid_batch=read.count("PHYSIOPOST_SENDGRID_BATCH", 100, 1, MOST_LETTERS),
             secrets=_secrets(read, channel, url, host),
             backup_keys=_long("PHYSIOPOST_BACKUP_KEY", read.secret("PHYSIOPOST_BACKUP_KEY")),
@@ -145,10 +140,9 @@ def _beside(name: str, channel: Channel) -> Path:
     inside = shipped("example") / name
     if here.exists() or not inside.exists():
         return here
-    if channel != "folder":
-        cure = "write yours, beginning with the example"
-        raise wrong(name, None, "there is no such file here", cure)
-    return inside
+    if channel == "folder":
+        return inside
+    raise wrong(name, None, "there is no such file here", "write yours, beginning with the example")
 
 
 def _secrets(read: "_Reader", channel: Channel, url: str, host: str) -> tuple[str, ...]:
@@ -181,11 +175,11 @@ def _ping(value: str) -> str:
     return value
 
 
+@dataclass(frozen=True)
 class _Reader:
     """The environment with NAME_FILE for secrets."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
+    environ: Mapping[str, str]
 
     def text(self, name: str, default: str = "") -> str:
         return self.environ.get(name, "").strip() or default
@@ -218,64 +212,48 @@ class _Reader:
 
 
 def _database(value: str) -> str:
-    if not value:
-        return "sqlite:///var/physiopost.db"
-    if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
-        raise _unusable(
-            "PHYSIOPOST_DATABASE", "(not shown)", "set sqlite:///FILE or postgresql+psycopg://…"
-        )
-    return value
+    if value and not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+        cure = "set sqlite:///FILE or postgresql+psycopg://…"
+        raise _unusable("PHYSIOPOST_DATABASE", "(not shown)", cure)
+    return value or "sqlite:///var/physiopost.db"
 
 
 def _mail_server(value: str) -> MailServer:
     """Take smtp://user:pass@host:port apart; TLS is left out only on this machine itself."""
     cure = "set smtp://user:password@host:587 or smtps://user:password@host:465"
-    try:
-        parts = urlsplit(value)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port, parts = None, None, urlsplit("")
-    if parts.scheme not in ("smtp", "smtps") or not host:
+    parts = _parts(value)
+    if parts.scheme not in ("smtp", "smtps") or not (host := parts.hostname):
         raise _unusable("PHYSIOPOST_SMTP", "(not shown)", cure)
     implicit = parts.scheme == "smtps"
     return MailServer(
         host=host,
-        port=port or (465 if implicit else 587),
+        port=parts.port or (465 if implicit else 587),
         tls="implicit" if implicit else "none" if host in LOOPBACK else "starttls",
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
     )
 
 
-def _host(value: str) -> str:
+def _address(name: str, value: str, cure: str, *, plain: bool) -> str:
+    """An address that others can be built on; without TLS only if `plain`."""
     scheme, host = _origin(value)
-    if host and (scheme == "https" or (scheme == "http" and host in LOOPBACK)):
+    if host and scheme in (("http", "https") if plain else ("https",)):
         return value.rstrip("/")
-    cure = "set https://api.eu.sendgrid.com, say"
-    raise _unusable("PHYSIOPOST_SENDGRID_HOST", _without_login(value), cure)
-
-
-def _public_url(value: str, channel: str) -> str:
-    """The address patients reach; a real channel needs https there (RFC 8058, section 3.1)."""
-    scheme, host = _origin(value)
-    if host and scheme in (("http", "https") if channel == "folder" else ("https",)):
-        return value.rstrip("/")
-    cure = "set the public address of this service, as in https://letters.example.org"
-    raise _unusable("PHYSIOPOST_URL", _without_login(value), cure)
+    raise _unusable(name, re.sub(r"//.*@", "//(not shown)@", value), cure)
 
 
 def _origin(value: str) -> tuple[str, str]:
     """Scheme and host of an address that others can be built on, else two empty texts."""
-    try:
-        parts = urlsplit(value)
-        plain = re.fullmatch(r"[A-Za-z0-9:/._~%\[\]-]+", value) and parts.port != 0
-    except ValueError:
-        plain = False
-    return (parts.scheme, parts.hostname or "") if plain else ("", "")
+    parts = _parts(value if re.fullmatch(r"[A-Za-z0-9:/._~%\[\]-]+", value) else "")
+    return parts.scheme, parts.hostname or ""
 
 
-def _without_login(value: str) -> str:
-    return re.sub(r"//.*@", "//(not shown)@", value)
+def _parts(value: str) -> SplitResult:
+    """An address taken apart; nothing of one that has a port which is none."""
+    with suppress(ValueError):
+        if (parts := urlsplit(value)).port != 0:
+            return parts
+    return urlsplit("")
 
 
 def _unusable(name: str, value: str, cure: str) -> WrongInput:

@@ -31,33 +31,31 @@ SEALED = CHUNK + 16  # and after
 
 
 def write(path: Path, key: str, lines: Iterable[bytes]) -> None:
-    """Write lines, each without its end, into a new file.
-
-    Raises:
-        WrongInput: the file is there already, or cannot be written.
-
-    """
+    """Write lines, each without its end, into a new file; WrongInput if it cannot be made."""
+    salt = os.urandom(SALT)
+    cipher, number, held = _cipher(key, salt), 0, b""
     with private(path, "name a new file in a folder of yours") as file:
-        _seal(file, key, _squeezed(lines))
+        file.write(FORMAT + salt)
+        for piece in _squeezed(lines):
+            held += piece
+            while len(held) > CHUNK:
+                file.write(cipher.encrypt(_nonce(number, last=False), held[:CHUNK], FORMAT))
+                held, number = held[CHUNK:], number + 1
+        file.write(cipher.encrypt(_nonce(number, last=True), held, FORMAT))
         file.flush()
         os.fsync(file.fileno())
 
 
 def read(path: Path, keys: Sequence[str]) -> Iterator[bytes]:
-    """The lines of a file that one of the keys opens.
-
-    Raises:
-        WrongInput: it is no such file, no key opens it, or it was changed or cut off.
-
-    """
-    rest = b""
+    """The lines of a file; WrongInput if no key opens it, or it was changed or cut off."""
+    rest, loosen = b"", zlib.decompressobj()
     try:
         with path.open("rb") as file:
             if file.read(len(FORMAT)) != FORMAT:
                 cure = "name a file that physiopost backup wrote, in a version that this one knows"
                 raise wrong(path, None, "is no backup that can be read here", cure)
-            for piece in _loose(_chunks(file, keys)):
-                *lines, rest = (rest + piece).split(b"\n")
+            for chunk in _chunks(file, keys):
+                *lines, rest = (rest + loosen.decompress(chunk)).split(b"\n")
                 yield from lines
     except OSError as error:
         reason = f"cannot be read ({(error.strerror or '').lower()})"
@@ -66,18 +64,6 @@ def read(path: Path, keys: Sequence[str]) -> Iterator[bytes]:
         reason = "was sealed with another key, or it was changed or cut off since"
         cure = "set PHYSIOPOST_BACKUP_KEY or PHYSIOPOST_SECRET as it was then, or take another one"
         raise wrong(path, None, reason, cure) from None
-
-
-def _seal(file: BinaryIO, key: str, pieces: Iterable[bytes]) -> None:
-    salt = os.urandom(SALT)
-    file.write(FORMAT + salt)
-    cipher, number, held = _cipher(key, salt), 0, b""
-    for piece in pieces:
-        held += piece
-        while len(held) > CHUNK:
-            file.write(cipher.encrypt(_nonce(number, last=False), held[:CHUNK], FORMAT))
-            held, number = held[CHUNK:], number + 1
-    file.write(cipher.encrypt(_nonce(number, last=True), held, FORMAT))
 
 
 def _chunks(file: BinaryIO, keys: Sequence[str]) -> Iterator[bytes]:
@@ -115,9 +101,3 @@ def _squeezed(lines: Iterable[bytes]) -> Iterator[bytes]:
     for line in lines:
         yield squeeze.compress(line + b"\n")
     yield squeeze.flush()
-
-
-def _loose(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    loosen = zlib.decompressobj()
-    for chunk in chunks:
-        yield loosen.decompress(chunk)

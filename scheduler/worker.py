@@ -26,7 +26,7 @@ def work(run_round: Callable[[Callable[[], bool]], str], every: float = TICK) ->
     leaves nothing claimed. It gives a line for the log; one that fails is logged in words and tried
     again at the next tick.
     """
-    stop = Event()
+    stop = stopping()
 
     def tick() -> None:
         try:
@@ -37,13 +37,18 @@ def work(run_round: Callable[[Callable[[], bool]], str], every: float = TICK) ->
         except Exception as error:  # noqa: BLE001 - the next tick tries again
             log.error("the round stopped: %s", type(error).__name__)  # noqa: TRY400 - a traceback may hold names
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
     ticker = BackgroundScheduler(timezone="UTC")
-    ticker.add_job(
-        tick, "interval", seconds=every, coalesce=True, max_instances=1, misfire_grace_time=None
-    )
+    once = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+    ticker.add_job(tick, "interval", seconds=every, **once)
     tick()
     ticker.start()
     stop.wait()
     ticker.shutdown(wait=True)
+
+
+def stopping() -> Event:
+    """Set when SIGTERM or SIGINT comes."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop

@@ -4,8 +4,8 @@ The real service, in var/serve, which is made anew each time; no letter leaves i
 
 1. Twelve weeks pass on a simulated clock, up to noon of the last open day before today.
 2. At three that afternoon some letters meet trouble; nothing has run since, so some are late.
-3. Staff and patients do what they do, today. Then the pages open, and letters go on into the
-   folder.
+3. Staff and patients do what they do, today; somebody mistypes a date in the roster file. Then the
+   pages open, and letters go on into the folder.
 
 Who they are stands in data/demo_clinic.yaml.
 """
@@ -32,7 +32,7 @@ from scheduler.delivery.channels.folder import Folder
 from scheduler.findings import WrongInput
 from scheduler.ledger import deliveries, people
 from scheduler.ledger.changes import Change
-from scheduler.ledger.evidence import Event, Evidence
+from scheduler.ledger.evidence import PATIENT, Event, Evidence
 from scheduler.ledger.people import Person
 from scheduler.letters.editions import Edition
 from scheduler.letters.fill import Envelope
@@ -40,15 +40,17 @@ from scheduler.material.yamlfile import read_yaml
 from scheduler.plan.calendar import DAY, instant
 from scheduler.roster import batch
 from scheduler.roster.merge import apply, merge
-from scheduler.roster.table import Sheet, as_file
+from scheduler.roster.table import Sheet, as_text
 from scheduler.roster.visits import Choices
+from scheduler.roster.watch import applied
 from scheduler.simulate.simulation import simulate
 from scheduler.simulate.world import Trial
-from scheduler.web.wishes import BY, Wishes
+from scheduler.web.wishes import Wishes
 
 STAGE, WEEKS = Path("var/serve"), 12
 CAST: dict[str, Any] = read_yaml(Path(__file__).parent / "data" / "demo_clinic.yaml").value
 DATES = ("start", "consent")
+MISTYPED = {"id": "zoe", "email": "zoe@example.org", "name": "Zoe Adler", "consent": "today"}
 
 
 @click.command()
@@ -109,6 +111,7 @@ def _set(desk: Desk, now: datetime) -> None:
     evidence, bounces = Evidence(desk.keys, desk.planner), CAST["bounces"]
     with desk.database.write() as db:
         apply(db, merge(db, desk.roster(today), desk.keys, now), desk.planner, now)
+        applied(db, file)
         gone = channel.posted.get(bounces)
         evidence.take(db, [Event("demo", "bounce", gone, "", now, "5.1.1", bounces)], now)
         if kofi := people.find(db, "kofi"):
@@ -130,15 +133,17 @@ def _set(desk: Desk, now: datetime) -> None:
             wishes = Wishes(person, desk.planner, sent[person.enrolment_id], now)
             return wishes.verb(wish, {wish: value})(person)
 
-        _do(desk, who, wished, now, BY)
+        _do(desk, who, wished, now, PATIENT)
     _import(desk, today, now)
+    with file.open("a") as roster:
+        roster.write(f"- {json.dumps(MISTYPED)}\n")
 
 
 def _do(desk: Desk, who: str, verb: tailoring.Verb, now: datetime, by: str) -> None:
     parts = desk.database, desk.planner
     with suppress(WrongInput):  # in a clinic's own, shorter course it may be over by now
         moved = tailoring.propose(*parts, who, verb, now)
-        tailoring.commit(*parts, [moved], now, by, keys=desk.keys)
+        tailoring.commit(*parts, [moved], now, f"{by} · 10.0.0.12", keys=desk.keys)
 
 
 def _import(desk: Desk, today: date, now: datetime) -> None:
@@ -148,12 +153,12 @@ def _import(desk: Desk, today: date, now: datetime) -> None:
         (name, f"{name.split()[0].lower()}@example.org", str(today + days * DAY))
         for name, days in CAST["imported"].items()
     ]
-    sheet = Sheet(Path("people.csv"), as_file([[*columns], *rows], ","))
+    sheet = Sheet(Path("people.csv"), as_text([[*columns], *rows]).encode())
     with desk.database.write() as db:
         told = Choices(consent=today, columns=columns)
         export = batch.read(db, [sheet], desk.material.course, today, told)
         merged = merge(db, export, desk.keys, now)
-        batch.put_in(db, export, merged, desk.planner, now, by="Alex Reed")
+        batch.put_in(db, export, merged, desk.planner, now, by="Alex Reed · 10.0.0.11")
     backup.make(desk.database, STAGE / "clinic.backup", desk.keys.seals("backups")[0], now)
 
 

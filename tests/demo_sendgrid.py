@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -23,7 +24,8 @@ from sendgrid_standin import StandIn, event
 
 from scheduler.cli import cli
 from scheduler.cli.desk import Desk
-from scheduler.web.pages import pages
+from scheduler.cli.service import office_of
+from scheduler.web.app import create
 from scheduler.web.server import served
 
 ROOT = Path(__file__).parent.parent
@@ -115,7 +117,7 @@ def show(sendgrid: StandIn) -> None:
 def site(now: datetime) -> Iterator[str]:
     """The clinic's pages; gives the webhook's address."""
     desk = Desk()
-    app = pages(desk.database, desk.planner, desk.keys, desk.settings, lambda: now)
+    app = create(replace(office_of(desk), clock=lambda: now))
     with served(app, "127.0.0.1", 0) as address:
         yield f"{address}/events/sendgrid"
 

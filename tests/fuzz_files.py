@@ -27,7 +27,7 @@ from scheduler.material.signoff import read_signatures
 from scheduler.material.yamlfile import Unusable
 from scheduler.roster.entries import read_roster
 from scheduler.roster.export import read_export, wrong_rows
-from scheduler.roster.table import Sheet
+from scheduler.roster.table import Sheet, read_table
 from scheduler.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -110,7 +110,8 @@ class Files:
         sheets[chosen] = Sheet(Path("people.csv"), written)
 
         def read() -> object:
-            return wrong_rows(read_export(sheets, self.material.course, TODAY, choices))
+            tables = [read_table(sheet) for sheet in sheets]
+            return wrong_rows(read_export(tables, self.material.course, TODAY, choices))
 
         return written, lambda: not refused(read)
 

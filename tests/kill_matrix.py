@@ -28,12 +28,12 @@ from sqlalchemy import Connection
 
 from scheduler.delivery.behind import behind
 from scheduler.delivery.channels.sendgrid import SendGrid
-from scheduler.delivery.channels.sendgrid_logs import Doubt, LookUp, Suppression
+from scheduler.delivery.channels.sendgrid_logs import LookUp, Suppression
 from scheduler.delivery.events import parse
 from scheduler.delivery.round import Outcomes, Report, Round
 from scheduler.keys import Keys
 from scheduler.ledger import deliveries, doubts, people
-from scheduler.ledger.claims import Outcome
+from scheduler.ledger.claims import Claim, Outcome
 from scheduler.ledger.database import Database
 from scheduler.ledger.evidence import Evidence
 from scheduler.ledger.people import Person
@@ -115,7 +115,7 @@ class Verdict:
 class Deaf(SendGrid):
     """A SendGrid whose logs the key may not read."""
 
-    def look_up(self, _: Sequence[Doubt]) -> LookUp:
+    def look_up(self, _: Sequence[Claim]) -> LookUp:
         return LookUp({}, frozenset(), None, "SendGrid's Email Logs cannot be read (403)")
 
     def suppressions(self, _: datetime) -> Iterator[Suppression]:

@@ -9,9 +9,15 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cached_property
 from itertools import count
 from pathlib import Path
+
+from psycopg import connect
+from psycopg.sql import SQL, Identifier
+
+from scheduler.ledger.database import Database
 
 NUMBERS = count()
 OPTIONS = "-c listen_addresses='' -c fsync=off -c max_connections=50"
@@ -25,7 +31,7 @@ def programs() -> Path | None:
 
 
 class Server:
-    """A running server; each database is new and empty."""
+    """A running server; each database is new, with today's tables and no rows."""
 
     def __init__(self, folder: Path, bin_: Path, user: str | None) -> None:
         self.folder, self.bin, self.user = folder, bin_, user
@@ -41,9 +47,19 @@ class Server:
         )
 
     def database(self) -> str:
-        """The address of a new database."""
-        name = f"test{next(NUMBERS)}"
-        self.run("createdb", "-h", str(self.folder), "-U", "postgres", name)
+        """The address of a new database, a copy of the one that was migrated."""
+        return self._create(f"test{next(NUMBERS)}", self.migrated)
+
+    @cached_property
+    def migrated(self) -> str:
+        Database(self._create("migrated", "template1")).close()
+        return "migrated"
+
+    def _create(self, name: str, like: str) -> str:
+        with closing(connect(f"host={self.folder} user=postgres", autocommit=True)) as asking:
+            asking.execute(
+                SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(Identifier, (name, like)))
+            )
         return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
 
     def start(self) -> None:

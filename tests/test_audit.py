@@ -3,6 +3,7 @@
 import csv
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from conftest import Clinic
@@ -11,21 +12,27 @@ from sqlalchemy.exc import DatabaseError
 from test_gate import CANARY, GOOD, NOON, WORDS, Browser, House, found, house, path_of, seed
 from test_screens import plain
 
-from scheduler.ledger import staff, trail
+from scheduler.ledger import facts, staff, trail
 from scheduler.ledger.database import Database
+from scheduler.ledger.evidence import Evidence
 from scheduler.ledger.tables import audit
 from scheduler.ledger.trail import Line, Wanted
+from scheduler.roster.watch import Watch
 
 __all__ = ["house", "seed"]  # fixtures that these tests share with test_gate.py
 PAGE = "GET /people/<enrolment>"
 LETTER = "GET /people/<enrolment>/received/<lesson>"
 
 
-def lines(house: House, action: str = "") -> list[tuple[str, str, str]]:
-    """Who, what, whom; the oldest first."""
+def told(house: House, action: str = "") -> list[Line]:
+    """The oldest first."""
     with house.office.database.read() as db:
-        told = [*trail.lines(db, Wanted(action=action))][::-1]
-    return [(each.by, each.words, each.who) for each in told]
+        return [*trail.lines(db, Wanted(action=action))][::-1]
+
+
+def lines(house: House, action: str = "") -> list[tuple[str, str, str]]:
+    """Who, what, from where; the oldest first."""
+    return [(each.by, each.words, each.place) for each in told(house, action)]
 
 
 def from_place(house: House, place: str, role: str = "admin") -> Browser:
@@ -41,12 +48,10 @@ def test_who_looks_at_a_patient_is_written_down_with_when_and_from_where(house: 
     rosa = from_place(house, "10.0.0.7", "physiotherapist")
     assert rosa.get(path_of(house, PAGE)).status_code == 200
     assert rosa.get(path_of(house, LETTER)).status_code == 200
-    with house.office.database.read() as db:
-        newest = next(trail.lines(db, Wanted(action="read")))
-    assert newest.at == NOON
+    assert {(each.at, each.who) for each in told(house, "read")} == {(NOON, "p1")}
     assert lines(house, "read") == [
-        ("physiotherapist@example.org", "page, from 10.0.0.7", "p1"),
-        ("physiotherapist@example.org", "letter welcome, from 10.0.0.7", "p1"),
+        ("physiotherapist@example.org", "page", "10.0.0.7"),
+        ("physiotherapist@example.org", "letter welcome", "10.0.0.7"),
     ]
 
 
@@ -102,6 +107,40 @@ def test_a_look_is_no_change_of_the_patient(house: House) -> None:
         assert [each.action for each in trail.newest(db, "p1", 9)] == ["enrol"]
 
 
+# From where
+
+
+def test_each_change_says_from_where_it_was_made(house: House, tmp_path: Path) -> None:
+    """By staff the network address; by anybody else what they used, and no address of theirs."""
+    office, who = house.office, path_of(house, PAGE).rpartition("/")[2]
+    rosa = from_place(house, "10.0.0.7", "physiotherapist")
+    day = {"first_appointment": "2026-11-24", "consent": "2026-11-24"}
+    rosa.post("/people/new", name="Jo", email="jo@example.org", do="confirm", **day)
+    patient = from_place(house, "192.0.2.7", "anonymous").client
+    token = office.keys.stop_url(who).rpartition("/")[2]
+    patient.post(f"/letters/{token}/style", data={"style": "large"})
+    file = tmp_path / "people.yaml"
+    file.write_text(
+        "- {id: ann, email: ann@example.org, name: Ann, ADDED}\n".replace(
+            "ADDED", "first_appointment: 2026-11-24, consent: 2026-11-24"
+        )
+    )
+    with office.database.write() as db:
+        facts.put(db, "roster_file", f"before {file}")
+    Watch(file).look(office.database, office.planner, office.keys, NOON)
+    with office.database.write() as db:
+        Evidence(office.keys, office.planner).leave_alone(db, "ann@example.org", "bounced", NOON)
+    newest = [(each.by, each.action, each.place) for each in told(house)[-4:]]
+    assert newest == [
+        ("physiotherapist@example.org", "enrol", "10.0.0.7"),
+        ("the patient", "style", "their pages"),
+        ("roster file", "enrol", "people.yaml"),
+        ("SendGrid", "bounced", "its events and logs"),
+    ]
+    assert "192.0.2.7" not in repr(told(house))
+    assert "SendGrid its events and logs Bounced" in shown(house)
+
+
 # Getting in and out, and staff
 
 
@@ -112,10 +151,10 @@ def test_getting_in_failing_to_and_leaving_are_written_down(house: House) -> Non
     browser.post("/sign-out")
     browser.post("/sign-out")  # nobody leaves twice
     mark = house.office.keys.marks("who:nobody@example.org")[0]
-    assert [each[:2] for each in lines(house)[-3:]] == [
-        (f"mark {mark[:12]}", "from 10.0.0.7"),
-        ("admin@example.org", "from 10.0.0.7"),
-        ("admin@example.org", "from 10.0.0.7"),
+    assert lines(house)[-3:] == [
+        (f"mark {mark[:12]}", "", "10.0.0.7"),
+        ("admin@example.org", "", "10.0.0.7"),
+        ("admin@example.org", "", "10.0.0.7"),
     ]
     assert "nobody" not in repr(lines(house)).replace("nobody@example.org", "")
     assert [len(lines(house, each)) for each in ("sign-in failed", "sign-in", "sign-out")] == [
@@ -132,16 +171,16 @@ def test_what_is_done_to_staff_is_written_down(house: House) -> None:
         admin.post(f"/staff/{who}/{deed}", do="confirm")
     admin.post("/staff/second-factor", need="no")
     admin.post("/account/password", password=WORDS, new=GOOD)
-    told = [(by, words.removesuffix(", from 127.0.0.1")) for by, words, _ in lines(house)[-7:]]
-    assert {by for by, _ in told} == {"admin@example.org"}
-    assert [words for _, words in told] == [
+    newest = lines(house)[-7:]
+    assert {(by, place) for by, _, place in newest} == {("admin@example.org", "127.0.0.1")}
+    assert [words for _, words, _ in newest] == [
         "tom@example.org as technician",
         "new link: technician@example.org",
         "sign out everywhere: technician@example.org",
         "reset the second factor: technician@example.org",
         "let in no more: technician@example.org",
         "left to each",
-        "from 127.0.0.1",
+        "",
     ]
 
 
@@ -163,6 +202,7 @@ def test_what_is_done_at_the_terminal_is_written_down_too(clinic: Clinic) -> Non
         f"let in no more: {tom}",
     ]
     assert all(each.by.startswith("terminal (") for each in told)
+    assert {each.place for each in told} == {"the command line"}
     slip = clinic.physiopost("staff", "reset", tom)
     assert (slip.code, "nobody has this address" in slip.err) == (2, True)
 
@@ -182,7 +222,7 @@ def shown(house: House, **asked: str) -> str:
 
 def test_the_page_shows_what_is_asked_for(house: House) -> None:
     enrolment = path_of(house, PAGE).rpartition("/")[2]
-    tell(house, words="one", by="tom@example.org")
+    tell(house, words="one", by="tom@example.org", place="10.0.0.7")
     tell(house, words="two", action="skip", enrolment_id=enrolment)
     tell(house, words="three", at=NOON - timedelta(days=3))
 
@@ -196,6 +236,8 @@ def test_the_page_shows_what_is_asked_for(house: House) -> None:
 
     assert among() == ["one", "two", "three"]
     assert among(by="TOM@") == ["one"]
+    assert among(by="10.0.0.7") == ["one"]
+    assert "tom@example.org 10.0.0.7 Hold one" in shown(house)
     assert among(action="skip") == ["two"]
     assert among(who="p1") == ["two"]
     assert among(who="p2") == []
@@ -230,18 +272,18 @@ def test_older_lines_are_a_page_further_and_none_is_lost_between(house: House) -
 
 
 def test_the_csv_holds_what_is_asked_for_and_nothing_that_a_sheet_would_run(house: House) -> None:
-    tell(house, words='=HYPERLINK("http://evil.example")', by="@evil", batch="+1")
+    tell(house, words='=HYPERLINK("http://evil.example")', by="@evil", batch="+1", place="-1.2.3.4")
     tell(house, number=60, action="skip", words="enough for two pages")
     admin = house.browser("admin")
     answer = admin.post("/audit/audit.csv", action="hold", older="3")
     assert answer.headers["Content-Disposition"] == "attachment; filename=audit.csv"
     head, row = csv.reader(StringIO(answer.text))
-    assert head == ["at", "by", "action", "patient", "words", "batch"]
-    assert row[:4] == ["2026-11-24 12:00:00Z", "'@evil", "hold", ""]
-    assert row[4:] == ['\'=HYPERLINK("http://evil.example")', "'+1"]
+    assert head == ["at", "by", "from", "action", "patient", "words", "batch"]
+    assert row[:5] == ["2026-11-24 12:00:00Z", "'@evil", "'-1.2.3.4", "hold", ""]
+    assert row[5:] == ['\'=HYPERLINK("http://evil.example")', "'+1"]
     whole = [*csv.reader(StringIO(admin.post("/audit/audit.csv", action="skip").text))]
     assert len(whole) == 61
-    assert lines(house)[-1][:2] == ("admin@example.org", "audit, from 127.0.0.1")
+    assert lines(house)[-1] == ("admin@example.org", "audit", "127.0.0.1")
 
 
 def test_no_patient_is_named_in_the_audit(house: House) -> None:
@@ -260,7 +302,7 @@ def test_no_patient_is_named_in_the_audit(house: House) -> None:
 def test_both_databases_refuse_to_change_or_delete_a_line(ledger: str) -> None:
     database = Database(ledger)
     with database.write() as db:
-        trail.tell(db, None, "sign-in", "from 10.0.0.7", at=NOON, by="rosa@example.org")
+        trail.tell(db, None, "sign-in", "", at=NOON, by="rosa@example.org · 10.0.0.7")
     for statement in (update(audit).values(by="tom"), delete(audit)):
         with (
             pytest.raises(DatabaseError, match="the audit only grows"),
@@ -269,7 +311,9 @@ def test_both_databases_refuse_to_change_or_delete_a_line(ledger: str) -> None:
             db.execute(statement)
     with database.read() as db:
         (line,) = trail.lines(db, Wanted(by="ROSA", since=NOON, until=NOON + timedelta(seconds=1)))
-        assert line == Line(NOON, "rosa@example.org", "", "sign-in", "from 10.0.0.7", None, 1, None)
+        told = NOON, "rosa@example.org", "", "sign-in", "", None, 1, None, "10.0.0.7"
+        assert line == Line(*told)
+        assert [*trail.lines(db, Wanted(by="10.0.0."))] == [line]
         assert trail.actions(db) == ["sign-in"]
         assert not trail.looked(db, "x", "page", at=NOON, by="rosa@example.org")
         assert trail.newest(db, None, 9) == []

@@ -10,6 +10,7 @@ from scheduler.checks import browser, spam
 Needs = Callable[[str], str]
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_axe_finds_nothing_in_any_letter_on_a_phone_in_light_and_dark(
     clinic: Clinic, needs: Needs, monkeypatch: pytest.MonkeyPatch
@@ -54,6 +55,7 @@ def test_without_chromium_it_says_what_to_install(
     assert (said.code, "install your system's package spamassassin" in said.err) == (1, True)
 
 
+@pytest.mark.slow
 def test_spamassassin_has_nothing_against_any_letter(clinic: Clinic, needs: Needs) -> None:
     needs("spamassassin")
     said = clinic.physiopost("check", "--spam")

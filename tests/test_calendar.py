@@ -64,7 +64,7 @@ def test_an_open_day_is_its_own_next_open_day(harbour: Calendar) -> None:
 
 
 def test_a_clinic_that_opens_at_the_weekend_opens_on_a_saturday(material: Material) -> None:
-    clinic = material.clinic.model_copy(update={"open": (5,)})
+    clinic = material.clinic.model_copy(update={"open": ("Sat",)})
     calendar = calendar_of(clinic, material.country)
     assert calendar.open_from(date(2026, 11, 23))[0] == date(2026, 11, 28)
     assert calendar.open_from(date(2026, 12, 26))[0] == date(2027, 1, 2)  # Boxing Day

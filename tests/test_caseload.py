@@ -17,7 +17,7 @@ from scheduler.ledger import caseload, changes, people
 from scheduler.ledger.database import Database
 from scheduler.ledger.planner import Planner
 from scheduler.ledger.post import Outlook
-from scheduler.ledger.tables import enrolment
+from scheduler.ledger.tables import delivery, enrolment
 from scheduler.material import Material
 from scheduler.material.fields import perhaps
 from scheduler.plan.calendar import DAY
@@ -62,6 +62,19 @@ def test_my_people_stand_by_what_needs_a_look_and_each_once(mine: Screens) -> No
     everybody = [name for names in found.values() for name in names]
     assert len(everybody) == len(set(everybody))
     assert mine.person("frank").name not in everybody
+
+
+def test_each_bears_the_state_that_they_are_in(mine: Screens) -> None:
+    mine.doubt("amy", "what-it-is")
+    with mine.office.database.write() as db:
+        whose = delivery.c.enrolment_id == mine.person("elif").enrolment_id
+        first = update(delivery).where(whose, delivery.c.lesson == "welcome")
+        db.execute(first.values(state="refused", lease_until=mine.now))
+    today = mine.now.date()
+    mine.do(mine.address("ben", "/hold"), first=str(today), until=str(today + 20 * DAY))
+    page = mine.get("/mine")
+    for who, state in (("Amy Okafor", "not sure"), ("Elif Kaya", "did not go"), ("Ben", "held")):
+        assert re.search(rf"{who}[^✓→]*[?✕‖] {state}", page), who
 
 
 def test_a_hold_that_ends_within_a_week_is_told(mine: Screens) -> None:
@@ -173,7 +186,7 @@ def test_both_databases_know_who_needs_a_look(ledger: str, material: Material) -
         names = caseload.physiotherapists(db)
         assert "Priya Shah" in names
         looks = [look for name in names for look in caseload.of(db, name, BEGIN)]
-        assert {(look.troubled, look.fresh) for look in looks} == {(False, True)}
+        assert {(look.trouble, look.fresh) for look in looks} == {("", True)}
         assert [look.person for look in looks if look.person.id == "amy"] == [asked.after]
     database.close()
 

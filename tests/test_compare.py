@@ -33,6 +33,7 @@ from scheduler.ledger.planner import Planner
 from scheduler.letters.editions import Edition, Press
 from scheduler.letters.fill import Envelope
 from scheduler.material import Material
+from scheduler.material.clinic import DAYS
 from scheduler.settings import MailServer
 
 BEGAN = date(2027, 1, 4)  # no public holiday and no clock change follow for eleven weeks
@@ -49,7 +50,7 @@ def at(day: int) -> datetime:
 
 def course_of(material: Material, letters: int) -> Material:
     course = replace(material.course, lessons=material.course.lessons[:letters], begins_after=0)
-    clinic = material.clinic.model_copy(update={"open": tuple(range(7)), "closed": ()})
+    clinic = material.clinic.model_copy(update={"open": DAYS, "closed": ()})
     return signed(replace(material, course=course, clinic=clinic))
 
 

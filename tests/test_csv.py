@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from scheduler.findings import WrongInput
 from scheduler.material import Material
-from scheduler.roster.export import Choices, Export, read_export, signature_of, wrong_rows
-from scheduler.roster.table import Sheet, write_file
+from scheduler.roster.export import Choices, Export, read_export, wrong_rows
+from scheduler.roster.source import header_signature
+from scheduler.roster.table import Sheet, read_table, write_file
 
 TODAY = date(2026, 11, 23)
 AGREED = Choices(consent=TODAY)
@@ -35,8 +36,8 @@ def read(material: Material, root: Path) -> Read:
     """Read files of tests/data by their names, or others by their paths."""
 
     def read(*names: str | Path, choices: Choices = AGREED) -> Export:
-        sheets = [Sheet(root / "tests" / "data" / name) for name in names]
-        return read_export(sheets, material.course, TODAY, choices)
+        tables = [read_table(Sheet(root / "tests" / "data" / name)) for name in names]
+        return read_export(tables, material.course, TODAY, choices)
 
     return read
 
@@ -277,7 +278,7 @@ def test_wrong_rows_are_written_so_that_no_spreadsheet_runs_them_and_can_be_read
     assert again.stat().st_mode & 0o077 == 0
     again.write_text(text.replace("kim,kim,", "kim,kim@example.org,"), encoding="utf-8")
     assert people(read(again)) == [("kim", "kim@example.org", "-Kim", "2026-11-16")]
-    assert signature_of([Sheet(again)]) == export.signature
+    assert header_signature([read_table(Sheet(again))]) == export.signature
 
 
 def test_a_source_without_a_flag_for_first_visits_moves_no_first_appointment(read: Read) -> None:

@@ -144,10 +144,17 @@ def options(words: list[str]) -> set[str]:
     return {option for names in listed for option in names}
 
 
+def filled_in(line: str) -> str:
+    """As a reader would."""
+    for blank, words in BLANKS.items():
+        line = line.replace(blank, words)
+    return line
+
+
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
 def test_a_command_that_a_document_tells_people_to_type_is_understood_whole(page: Path) -> None:
     for line in typed(page.read_text()):
-        name, *words = shlex.split(line, comments=True)
+        name, *words = shlex.split(filled_in(line), comments=True)
         command = cli.get_command(click.Context(cli), name)
         assert command, name
         command.make_context(name, words)
@@ -158,9 +165,7 @@ def test_what_the_readme_tells_people_to_type_works(clinic: Clinic, readme: str)
     lines = [line for line in typed(block) if line.split()[0] not in SERVE]
     assert len(lines) > 4
     for line in lines:
-        for blank, filled in BLANKS.items():
-            line = line.replace(blank, filled)  # noqa: PLW2901 - as a reader would
-        words = shlex.split(line, comments=True)
+        words = shlex.split(filled_in(line), comments=True)
         known = options(words)
         yes = ["--yes"] if "--yes" in known else []
         then = ["--now", MONDAY] if "--now" in known else []

@@ -16,7 +16,7 @@ from smtp_sink import sink
 
 from scheduler.backup import FACT
 from scheduler.doctor import CHECKS, Check, Ward, examine, machine, way_out
-from scheduler.doctor.check import Unseen
+from scheduler.doctor.check import Unseen, Unwell
 from scheduler.ledger import facts
 from scheduler.ledger.database import Database
 from scheduler.material import Material
@@ -93,7 +93,8 @@ def test_the_doctor_changes_nothing(well: Clinic) -> None:
 
 
 def test_before_the_first_start_the_doctor_makes_no_database(clinic: Clinic) -> None:
-    assert "there is none yet; " in unwell(clinic)["database"]
+    told = "there is none yet; look at PHYSIOPOST_DATABASE; physiopost run makes a new one"
+    assert unwell(clinic)["database"] == told
     assert not file_of(clinic).exists()
 
 
@@ -123,6 +124,10 @@ def show_files(clinic: Clinic) -> None:
     file_of(clinic).chmod(0o644)
 
 
+def show_the_roster(clinic: Clinic) -> None:
+    (clinic.folder / "subscribers.yaml").chmod(0o640)
+
+
 def block_the_way_out(clinic: Clinic) -> None:
     (clinic.folder / "var" / "outbox" / "tmp").rmdir()
     clinic.write("var/outbox/tmp", "not a folder")
@@ -144,12 +149,13 @@ def forget_backups(clinic: Clinic) -> None:
 @pytest.mark.parametrize(
     ("broken", "name", "words"),
     [
-        (break_database, "database", "not a database; look at PHYSIOPOST_DATABASE"),
+        (break_database, "database", "move it away and physiopost restore FILE"),
         (be_of_an_older_version, "database", "of version 0004, the program's of "),
         (edit, "course", "course.yaml"),
         (put_off, "late", "1 letter should have gone; physiopost plan --behind"),
         (doubt, "doubts", "1 letter may have arrived, and nobody knows; "),
         (show_files, "files", "chmod 600 var/physiopost.db"),
+        (show_the_roster, "files", "chmod 600 subscribers.yaml"),
         (block_the_way_out, "channel", "the outbox cannot be written to"),
         (close_the_channel, "rounds", "the channel is down: SendGrid asks us to wait (429)"),
         (forget_backups, "backup", "the last one is of 2026-11-20 03:00 UTC; physiopost backup"),
@@ -204,8 +210,6 @@ def test_a_setting_that_stops_the_service_stops_the_doctor_in_words_too(
     monkeypatch.setenv("PHYSIOPOST_URL", f"https://letters.{DOMAIN}")
     said = well.physiopost("doctor")
     assert (said.code, said.err[:29]) == (2, "PHYSIOPOST_SECRET: is not set")
-    monkeypatch.setenv("PHYSIOPOST_SECRET", f"{SECRET}a {SECRET}")
-    assert doctor(well)["secret"].words == "there, with 1 older behind it"
 
 
 # The way out
@@ -291,17 +295,18 @@ RECORDS = {
 )
 def test_the_sender_is_looked_up(
     material: Material,
-    check: Callable[[Ward, Resolver | None], Check],
+    check: Callable[[Ward, Resolver | None], str],
     channel: str,
     record: str,
 ) -> None:
     ward = outside(material, channel)
     with name_server(RECORDS) as there:
-        assert check(ward, there).well
+        assert check(ward, there)
     others = {name: text for name, text in RECORDS.items() if name != record}
-    with name_server(others | {DOMAIN: "some-site-verification=1"}) as there:
-        found = check(ward, there)
-    assert (found.well, DOMAIN in found.cure + found.words) == (False, True)
+    others |= {DOMAIN: "some-site-verification=1"}
+    with name_server(others) as there, pytest.raises(Unwell) as found:
+        check(ward, there)
+    assert DOMAIN in f"{found.value}; {found.value.cure}"
 
 
 def test_either_database_can_be_looked_at(ledger: str, material: Material) -> None:

@@ -306,7 +306,7 @@ def test_the_running_service_removes_what_is_old_without_being_asked(posted: Cli
     posted.physiopost("end", who, "--reason", "discharged", "--yes", *NOW)
     desk = Desk()
     with time_machine.travel("2028-01-01T10:00Z", tick=False), open_channel(desk.settings) as way:
-        Shift(desk, office_of(desk), way).round()
+        Shift(office_of(desk), way).round()
     assert posted.physiopost("plan", who).code == 2
 
 

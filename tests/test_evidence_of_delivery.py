@@ -9,8 +9,9 @@ from test_round import KEYS, WELCOME, Service, Told
 
 from scheduler.delivery.behind import behind
 from scheduler.delivery.channels import Outcome
-from scheduler.delivery.channels.sendgrid_logs import Doubt, Found, LookUp, Suppression, Unavailable
+from scheduler.delivery.channels.sendgrid_logs import Found, LookUp, Suppression, Unavailable
 from scheduler.ledger import claims, deliveries, doubts, people
+from scheduler.ledger.claims import Claim
 from scheduler.ledger.evidence import Event, Evidence
 from scheduler.ledger.suppressions import among
 from scheduler.letters.editions import Press
@@ -31,10 +32,10 @@ class Seen(Told):
         self.missing = True
         self.newest: datetime | None = None
         self.unavailable = ""
-        self.lists: list[Suppression] = []
-        self.asked: list[Doubt] = []
+        self.lists: list[tuple[datetime, Suppression]] = []
+        self.asked: list[Claim] = []
 
-    def look_up(self, doubts: Sequence[Doubt]) -> LookUp:
+    def look_up(self, doubts: Sequence[Claim]) -> LookUp:
         self.asked += doubts
         rest = frozenset(each.delivery for each in doubts if each.delivery not in self.found)
         if self.unavailable:
@@ -44,7 +45,7 @@ class Seen(Told):
     def suppressions(self, since: datetime) -> Iterator[Suppression]:
         if self.unavailable:
             raise Unavailable(self.unavailable)
-        yield from (each for each in self.lists if each.at >= since)
+        yield from (each for at, each in self.lists if at >= since)
 
 
 @pytest.fixture(scope="module")
@@ -312,10 +313,10 @@ def test_an_event_about_no_letter_of_ours_is_kept_and_harms_nobody(service: Serv
 
 def test_the_channels_own_list_is_read_once_a_day(service: Service) -> None:
     channel = Seen()
-    channel.lists = [Suppression("bounce", AMY, WELCOME)]
+    channel.lists = [(WELCOME, Suppression("bounce", AMY))]
     service.run(channel, WELCOME + HOUR)
     assert service.status("amy") == "bounced"
-    channel.lists.append(Suppression("spamreport", "ben@example.org", WELCOME + 2 * HOUR))
+    channel.lists.append((WELCOME + 2 * HOUR, Suppression("spamreport", "ben@example.org")))
     service.run(channel, WELCOME + 3 * HOUR)
     assert service.status("ben") == "active"
     service.run(channel, WELCOME + 26 * HOUR)

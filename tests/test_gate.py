@@ -35,9 +35,8 @@ from scheduler.roster.merge import apply, merge
 from scheduler.settings import Settings
 from scheduler.web.app import create
 from scheduler.web.gate import COOKIE, Office, allowed
-from scheduler.web.pages import LARGEST
 from scheduler.web.passwords import HASHER
-from scheduler.web.server import served
+from scheduler.web.server import LARGEST, served
 from scheduler.web.verbs import VERBS
 
 PUBLIC = "public"

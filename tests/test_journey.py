@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
 from email.utils import parsedate_to_datetime
 
+import pytest
 from conftest import Clinic
 
 # Amy was seen on Mon 16 Nov 2026 and enrolled that day: P1 to P5 by hand.
@@ -25,6 +26,7 @@ DEV = [
 ]
 
 
+@pytest.mark.slow
 def test_nine_weeks_at_a_clinic(clinic: Clinic) -> None:
     # Reception enrols the three on the days of their first appointments.
     roster = (clinic.folder / "subscribers.yaml").read_text()

@@ -21,7 +21,8 @@ from scheduler.ledger.suppressions import among, suppress
 from scheduler.letters.editions import Press
 from scheduler.material import Material
 from scheduler.settings import Settings
-from scheduler.web.pages import pages
+from scheduler.web.app import create
+from scheduler.web.gate import Office
 
 URL = "https://letters.example.org"
 OLD, NEW = "an old secret", "a new secret"
@@ -106,7 +107,8 @@ def service(material: Material, press: Press, tmp_path: Path) -> Iterator[Servic
 
 def site(service: Service, keys: Keys = KEYS) -> FlaskClient:
     settings = Settings.from_environment({})
-    return pages(service.database, service.planner, keys, settings, lambda: WELCOME).test_client()
+    parts = service.database, service.planner, service.round.press, keys, settings
+    return create(Office(*parts, lambda: WELCOME)).test_client()
 
 
 def link(person: Person, keys: Keys = KEYS) -> str:
@@ -238,8 +240,8 @@ def test_a_page_that_fails_is_logged_without_its_link(
     monkeypatch.setattr(service.database, "write", fails)
     with caplog.at_level(logging.DEBUG):
         answer = site(service).post(link(amy), data=ONE_CLICK)
-    assert answer.status_code == 500
-    assert "a page failed: NotDone" in caplog.text
+    assert answer.status_code == 503
+    assert "a page stopped: NotDone" in caplog.text
     for word in (link(amy), amy.enrolment_id, amy.name):
         assert word not in caplog.text
         assert word not in answer.text

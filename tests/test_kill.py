@@ -54,6 +54,7 @@ def press(root: Path, material: Material) -> Press:
     return press
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_step_then_a_round_gives_every_letter_exactly_once(
     enrolled: Clinic, press: Press, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ def press(root: Path, material: Material) -> Press:
     return press
 
 
+@pytest.mark.slow
 def test_after_a_kill_at_any_step_in_any_trouble_nothing_is_lost_and_nothing_goes_twice(
     ledger: str, press: Press
 ) -> None:

@@ -114,7 +114,7 @@ def test_the_same_lesson_cannot_be_claimed_twice_for_one_enrolment(database: Dat
     }
     with database.write() as db:
         db.execute(text("INSERT INTO edition VALUES ('h', '{}')"))
-        db.execute(text("INSERT INTO subscriber VALUES ('s', 's@example.org', 'S', '2026-11-23')"))
+        db.execute(text("INSERT INTO subscriber VALUES ('s', 's@x.org', 'S', '2026-11-23', '')"))
         db.execute(
             insert(enrolment).values(
                 id="e",

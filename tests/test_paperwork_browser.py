@@ -7,15 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from test_course_screen import course, screens, states
 from test_screens import Screens, seed
-from test_screens_browser import BOTH, DESK, NARROW, PHONE, WAYS, chromium, opened
+from test_screens_browser import BOTH, DESK, NARROW, PHONE, WAYS, chromium, opened, violations
 
 __all__ = ["chromium", "screens", "seed"]  # fixtures that these tests share with others
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 FILE = """\
 Ref,Full name,E-mail,First appointment
 P1,Jo Example,jo@example.org,30/11/2026
@@ -109,7 +108,7 @@ def test_axe_finds_nothing_on_these_pages_and_none_is_too_wide(
         page = desk.page
 
         def clean(name: str) -> None:
-            found = Axe().run(page).response["violations"]
+            found = violations(page)
             assert [(name, each["id"], each["nodes"][0]["html"]) for each in found] == []
             if width == PHONE:
                 page.set_viewport_size({"width": NARROW, "height": 800})

@@ -5,17 +5,16 @@ from contextlib import contextmanager
 from datetime import date
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from test_patient_pages import Letterbox
 from test_screens import ROSA, Screens, screens, seed
-from test_screens_browser import PHONE, WAYS, chromium, opened
+from test_screens_browser import PHONE, WAYS, chromium, opened, violations, window
 
 from scheduler.web.server import served
 
 __all__ = ["chromium", "screens", "seed"]  # fixtures that these tests share
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 ZOOMED = 320  # 1280 pixels at 400 %
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -26,21 +25,12 @@ def at_home(
 ) -> Iterator[tuple[Page, str, Letterbox]]:
     """A browser that has never been here, the address of the service, and Amy's link."""
     amy = Letterbox(screens)
-    with served(screens.app, "127.0.0.1", 0) as base:
-        context = chromium.new_context(
-            viewport={"width": width, "height": 800},
-            java_script_enabled=script,
-            color_scheme="dark" if scheme == "dark" else "light",
-            locale="en-GB",
-        )
-        page = context.new_page()
-        page.set_default_timeout(5000)
-        faults: list[str] = []
-        page.on("console", lambda said: faults.append(said.text) if "olicy" in said.text else None)
+    with (
+        served(screens.app, "127.0.0.1", 0) as base,
+        window(chromium, width, scheme, script=script) as page,
+    ):
         yield page, base, amy
-        assert context.cookies() == []
-        context.close()
-        assert faults == []
+        assert page.context.cookies() == []
 
 
 @WAYS
@@ -166,7 +156,7 @@ def test_a_letter_in_large_print_fits_a_small_phone(screens: Screens, chromium: 
 
 def audit(page: Page, place: str) -> None:
     """No rule of axe is broken, and at 400 % nothing has to be scrolled sideways."""
-    found = Axe().run(page).response["violations"]
+    found = violations(page)
     assert [(place, each["id"], each["nodes"][0]["html"]) for each in found] == []
     before = page.viewport_size
     assert before

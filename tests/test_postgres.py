@@ -26,6 +26,7 @@ def press(root: Path, material: Material) -> Press:
     return press
 
 
+@pytest.mark.slow
 def test_four_workers_killed_and_stopped_at_any_moment_send_each_letter_once(
     postgres: Server, press: Press
 ) -> None:

@@ -342,6 +342,7 @@ def until(page: Page, what: str, argument: str) -> float:
     return time.perf_counter() - began
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_change_on_disk_is_on_screen_at_once_and_nothing_jumps(
     clinic: Clinic, screen: Page

@@ -212,22 +212,21 @@ def test_a_service_that_does_nothing_is_refused(clinic: Clinic) -> None:
 def test_a_course_that_was_edited_and_signed_reaches_the_pages_and_not_before(
     clinic: Clinic,
 ) -> None:
-    desk = Desk()
-    office = office_of(desk)
-    shift = Shift(desk, office, None)
+    office = office_of(Desk())
+    shift = Shift(office, None)
     clinic.replace("clinic.yaml", "name: Harbour Physio\n", "name: Harbour Physio North\n")
     shift.round()
     assert office.planner.material.clinic.name == "Harbour Physio"
     assert clinic.physiopost(*SIGN).code == 0
     shift.round()
     assert office.planner.material.clinic.name == "Harbour Physio North"
-    assert office.press is shift.desk.press
     clinic.replace("clinic.yaml", "country: GB-ENG", "country: GB-NONE")
     clinic.write("course/signoff.yaml", "")
     shift.round()  # what cannot be used leaves the pages as they are
     assert office.planner.material.clinic.name == "Harbour Physio North"
 
 
+@pytest.mark.slow
 def test_the_demo_clinic_opens_with_people_in_every_state_and_touches_nothing_else(
     clinic: Clinic, run: Run, root: Path
 ) -> None:

@@ -35,6 +35,7 @@ from scheduler.material import Material
 from scheduler.plan.calendar import DAY
 from scheduler.roster.entries import read_roster
 from scheduler.roster.merge import apply, merge
+from scheduler.roster.watch import Watch, applied
 from scheduler.settings import Settings
 from scheduler.web.app import create
 from scheduler.web.gate import COOKIE, Office
@@ -217,6 +218,62 @@ def test_today_names_every_kind_of_trouble(screens: Screens) -> None:
     assert "Needs a person 4" in page
 
 
+def enrolled_by_the_file(screens: Screens) -> None:
+    """Two people whom the file enrolled yesterday, without anybody."""
+    office, then = screens.office, screens.now - DAY
+    entries = "".join(
+        f"- {{id: {who}, email: {who}@example.org, name: {who.title()} Ray,"
+        " first_appointment: 2026-12-01, consent: 2026-11-30}\n"
+        for who in ("kim", "lee")
+    )
+    file = office.settings.outbox.parent / "more.yaml"
+    file.write_text(entries)
+    with office.database.write() as db:
+        listing = read_roster(file, office.planner.material.course, date(2026, 12, 1))
+        apply(db, merge(db, listing, office.keys, then), office.planner, then)
+
+
+def test_today_names_whom_the_file_enrolled_by_itself_and_a_technician_sees_how_many(
+    screens: Screens,
+) -> None:
+    enrolled_by_the_file(screens)
+    page = screens.get("/")
+    assert "Needs a person 2" in page
+    assert "New from the file: Kim Ray The first letter goes on Wed 2 Dec 2026." in page
+    screens.sign_in("technician", "tech@harbour-physio.example.org")
+    page = screens.get("/")
+    assert "2 people new from the file" in page
+    assert "Kim" not in page
+
+
+@pytest.mark.parametrize("role", ["admin", "physiotherapist", "technician"])
+def test_today_says_why_the_roster_file_was_not_applied_until_it_is(
+    screens: Screens, monkeypatch: pytest.MonkeyPatch, role: Role
+) -> None:
+    office, file = screens.office, Path("subscribers.yaml")
+    shipped = (Path(__file__).parent.parent / file).read_text()
+    monkeypatch.chdir(office.settings.outbox.parent)
+    screens.sign_in(role, "sam@harbour-physio.example.org")
+    watch = Watch(file)
+
+    def edited(old: str, new: str) -> str:
+        file.write_text(shipped.replace(old, new))
+        watch.look(office.database, office.planner, office.keys, screens.now)
+        return screens.get("/").partition("Going out")[0]
+
+    file.write_text(shipped)
+    with office.database.write() as db:
+        applied(db, file)
+    page = edited("start: 2026-11-30", "start: of Kim Ray")
+    assert "Needs a person 1 Not applied: subscribers.yaml The roster file was edited" in page
+    assert 'Line 25: Start "…" is not a date; write year-month-day, as in 2026-11-23.' in page
+    assert "Kim" not in page
+    page = edited("Tom Ellis\n", "Tom Ellis\n  start: 2026-12-14\n")
+    assert "This would move or end the courses of 3 of 7 people, more than a fifth. A" in page
+    assert "If they are right, physiopost enrol --yes-many applies it." in page
+    assert "Not applied" not in edited("", "")
+
+
 def test_a_letter_that_waits_for_a_signature_says_so_without_a_command(
     screens: Screens, material: Material
 ) -> None:
@@ -346,9 +403,7 @@ def test_enrolling_shows_the_whole_plan_before_anything_is_saved(screens: Screen
         date(2026, 12, 1),
     )
     with screens.office.database.read() as db:
-        assert [(line.by, line.words) for line in trail.newest(db, new.id, 9)] == [
-            (ROSA, "enrolled")
-        ]
+        assert [(line.by, line.action) for line in trail.newest(db, new.id, 9)] == [(ROSA, "enrol")]
 
 
 def test_an_enrolment_can_be_taken_back_and_the_offer_moves_down_after_ten_minutes(
@@ -365,6 +420,14 @@ def test_an_enrolment_can_be_taken_back_and_the_offer_moves_down_after_ten_minut
     assert "Taken back" in screens.get(answer.headers["Location"])
     assert len(everyone(screens)) == 8
     assert screens.client.get(there).status_code == 404
+
+
+def test_an_enrolment_whose_letters_have_gone_offers_no_undo_that_would_be_refused(
+    screens: Screens,
+) -> None:
+    assert "Undo the last change" not in screens.get(screens.address("amy"))
+    screens.do(screens.address("amy", "/pace"), days="10")
+    assert "Undo the last change" in screens.get(screens.address("amy"))
 
 
 def test_a_form_with_mistakes_names_each_with_its_field_and_keeps_what_was_typed(
@@ -439,6 +502,7 @@ CHANGES = [
     ("pace", {"days": "10"}, "letters move. The next comes"),
     ("at", {"clock": "18:15"}, "7 letters keep their days and come at another time. The next"),
     ("note", {"words": "Well done."}, "No letter’s date changes. The next comes Tue 1 Dec"),
+    ("correct", {"name": "Amaka", "email": "a@example.org"}, "No letter’s date changes."),
     ("end", {"ending": "discharged"}, "7 letters do not go any more."),
 ]
 
@@ -516,6 +580,8 @@ def test_resume_and_keep_and_a_second_course(screens: Screens) -> None:
         ("at", {"clock": "25:00"}, "is not a time of day"),
         ("skip", {"lesson": "nonsense"}, "is not a lesson"),
         ("note", {"words": "x" * 801}, "has 801 characters"),
+        ("correct", {"name": "Amy", "email": "amy@"}, "This is no e-mail address."),
+        ("correct", {"name": "", "email": "amy@example.org"}, "The name is missing."),
         ("end", {"ending": "bored"}, "Say why it ends"),
         ("keep", {"lesson": "scans"}, "That is how it is for Amy Okafor already"),
         ("reenrol", {"appointment": "2026-12-01", "consent": "2027-12-01"}, "has not come yet"),
@@ -643,7 +709,7 @@ def test_no_page_asks_the_database_once_a_row(screens: Screens) -> None:
     for address in ("/", "/people", screens.address("amy"), "/?day=2026-12-04"):
         numbers.clear()
         screens.get(address)
-        assert len(numbers) <= 16, (address, len(numbers))
+        assert len(numbers) <= 18, (address, len(numbers))
 
 
 def test_the_clinics_colour_reaches_the_screens(screens: Screens, material: Material) -> None:

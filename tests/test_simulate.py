@@ -18,8 +18,7 @@ from scheduler.letters.theme import TEXT, ratio
 from scheduler.material import Material
 from scheduler.settings import Settings
 from scheduler.simulate import simulation
-from scheduler.simulate.almanac import write_almanac
-from scheduler.simulate.simulation import Simulated, simulate
+from scheduler.simulate.simulation import Simulated, almanac, simulate
 from scheduler.simulate.tally import Tally
 from scheduler.simulate.world import Trial
 
@@ -124,11 +123,9 @@ def test_it_exits_with_1_and_names_the_fault_if_a_letter_goes_twice(
 
 
 @pytest.fixture
-def picture(root: Path, tmp_path: Path, planner: Planner) -> ET.Element:
+def picture(root: Path, planner: Planner) -> ET.Element:
     days = {date(2027, 3, 25): 7, date(2027, 3, 30): 1200, date(2027, 5, 4): 601}
-    path = tmp_path / "almanac.svg"
-    write_almanac(path, days, planner.calendar, root / "templates")
-    return ET.parse(path).getroot()  # noqa: S314 - we wrote it
+    return ET.fromstring(almanac(days, planner.calendar, root / "templates"))  # noqa: S314 - ours
 
 
 @pytest.fixture(scope="module")
@@ -174,8 +171,5 @@ def test_every_number_in_the_picture_can_be_read_in_light_and_dark(root: Path) -
         assert all(ratio(ground, words) >= TEXT for ground, words in tints)
 
 
-def test_a_picture_of_nothing_is_still_a_picture(
-    root: Path, tmp_path: Path, planner: Planner
-) -> None:
-    write_almanac(tmp_path / "none.svg", {}, planner.calendar, root / "templates")
-    assert "0 letters" in (tmp_path / "none.svg").read_text()
+def test_a_picture_of_nothing_is_still_a_picture(root: Path, planner: Planner) -> None:
+    assert "0 letters" in almanac({}, planner.calendar, root / "templates")

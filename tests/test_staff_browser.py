@@ -3,16 +3,15 @@
 from datetime import timedelta
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 from pyotp import TOTP
 from test_screens import PASSWORD, Screens, screens, seed
-from test_screens_browser import BOTH, DESK, NARROW, PHONE, Desk, chromium, opened
+from test_screens_browser import BOTH, DESK, NARROW, PHONE, Desk, chromium, opened, violations
 
 from scheduler.web.gate import COOKIE
 
 __all__ = ["chromium", "screens", "seed"]  # fixtures of test_screens.py and its browser
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 ALEX = "alex@harbour-physio.example.org"
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -98,7 +97,7 @@ def test_axe_finds_nothing_there_and_no_page_is_too_wide(
         as_admin(desk)
         for place in PLACES:
             go(desk, place)
-            found = Axe().run(desk.page).response["violations"]
+            found = violations(desk.page)
             assert [(place, each["id"], each["nodes"][0]["html"]) for each in found] == []
             if width == PHONE:
                 desk.page.set_viewport_size({"width": NARROW, "height": 800})

@@ -2,6 +2,8 @@
 
 import io
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from itertools import pairwise
@@ -80,6 +82,9 @@ ENDED = amy(status="discharged")
         (lambda p: tailoring.pace(p, None), amy(), "that is how it is for amy already"),
         (lambda p: tailoring.at(p, time(9)), amy(send_at=time(9)), "that is how it is"),
         (lambda p: tailoring.note(p, "x" * 801), amy(), "keep it to 800"),
+        (lambda p: tailoring.correct(p, email="b@example.org"), ENDED, "has ended (discharged)"),
+        (lambda p: tailoring.correct(p, name=p.name), amy(), "that is how it is for amy already"),
+        (lambda p: tailoring.correct(p, name="Al"), amy(status="bounced"), "ended (bounced)"),
         (lambda p: tailoring.end(p, "died"), ENDED, "has ended (discharged)"),
         (
             lambda p: tailoring.reenrol(p, TODAY, TODAY, p.enrolled_at),
@@ -180,6 +185,7 @@ def test_without_a_yes_nothing_happens(enrolled: Clinic, monkeypatch: pytest.Mon
         ("pace", "amy", "14"),
         ("at", "amy", "18:15"),
         ("note", "amy", "Well done on the stairs."),
+        ("correct", "amy", "--email", "a.okafor@example.org", "--name", "Amaka Okafor"),
         ("end", "amy", "--reason", "discharged"),
     ],
     ids=lambda words: words[0],
@@ -218,6 +224,36 @@ def test_an_old_line_of_the_file_does_not_undo_what_was_tailored(enrolled: Clini
     enrolled.physiopost("move", "amy", "--start", "2026-11-30", *YES)
     assert "0 changed" in enrolled.physiopost("enrol", *MONDAY).out
     assert "Tue 1 Dec" in first(enrolled, "amy")
+
+
+def test_letters_go_to_the_new_address_and_the_file_with_the_old_one_knows_the_person(
+    enrolled: Clinic,
+) -> None:
+    enrolled.physiopost("correct", "amy", "--email", "a.okafor@example.org", *YES)
+    enrolled.write(
+        "practice.yaml",
+        "- {email: amy.okafor@example.org, name: Amy Okafor, first_appointment: 2026-11-16, "
+        "consent: 2026-11-16}",
+    )
+    assert "0 new" in enrolled.physiopost("enrol", "practice.yaml", *MONDAY).out
+    assert "0 new, 1 changed" in enrolled.physiopost("enrol", *MONDAY).out
+    enrolled.physiopost("send", "--now", "2026-11-24T09:30Z")
+    assert any(b"To: a.okafor@" in path.read_bytes() for path in enrolled.letters())
+    assert not any(b"amy.okafor@" in path.read_bytes() for path in enrolled.letters())
+
+
+def test_a_course_that_bounced_goes_on_at_an_address_that_may_be_written_to(
+    enrolled: Clinic,
+) -> None:
+    enrolled.physiopost("end", "ben", "--reason", "stopped", *YES)
+    stopped = "ben.hughes@example.org"
+    with closing(sqlite3.connect(enrolled.folder / "var" / "physiopost.db")) as db, db:
+        db.execute("UPDATE enrolment SET status = 'bounced', next_due_at = NULL")
+    said = enrolled.physiopost("correct", "amy", "--email", stopped, *YES)
+    assert said.code == 1
+    assert "not to be written to (stopped); ask the person" in said.err
+    assert enrolled.physiopost("correct", "amy", "--email", "new@example.org", *YES).code == 0
+    assert "Tue 24 Nov" in first(enrolled, "amy")
 
 
 def test_a_second_course_sends_every_letter_again_and_keeps_the_first_in_history(

@@ -55,6 +55,7 @@ def test_what_was_simulated_is_what_the_service_then_does(clinic: Clinic) -> Non
         assert letter["local"][8:10].lstrip("0") in demo
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_gallery_opens_in_a_browser_and_shows_the_letter_that_is_picked(
     clinic: Clinic, needs: object

@@ -29,10 +29,10 @@ from scheduler.delivery.behind import Heartbeat, behind
 from scheduler.delivery.channels import Outcome
 from scheduler.delivery.channels.folder import Folder
 from scheduler.delivery.channels.sendgrid import SendGrid
-from scheduler.delivery.channels.sendgrid_logs import Doubt
 from scheduler.delivery.merge import merge_values
 from scheduler.delivery.round import Report
 from scheduler.findings import NotDone
+from scheduler.ledger.claims import Claim
 from scheduler.letters.editions import Edition, Press
 from scheduler.letters.fill import Envelope
 from scheduler.material import Material
@@ -107,7 +107,7 @@ def hold(holder: sqlite3.Connection) -> None:
 
 def envelope(service: Service, number: int) -> Envelope:
     planner, person = service.planner, service.people[0]
-    values = merge_values(person, None, KEYS, planner.material.clinic.name)
+    values = KEYS.proven(merge_values(person, None, KEYS, planner.material.clinic.name))
     return Envelope(f"delivery-{number}", f"p{number}@example.org", WELCOME, values)
 
 
@@ -360,5 +360,5 @@ def test_a_letter_is_found_in_the_logs_though_our_clock_was_wrong(
         one = envelope(service, 1)
         list(channel.post(service.round.press.edition("welcome", False), [one]))
         claimed = datetime.now(UTC) + wrong
-        looked = channel.look_up([Doubt(one.delivery, one.to, claimed)])
+        looked = channel.look_up([Claim(one.delivery, "", "", 1, 0, "", {}, one.to, claimed)])
     assert set(looked.found) == {one.delivery}

@@ -16,6 +16,7 @@ def press(root: Path, material: Material) -> Press:
     return Press(material, root / "templates")
 
 
+@pytest.mark.slow
 def test_whatever_happens_in_whatever_order_every_promise_is_kept(press: Press) -> None:
     how = settings(
         max_examples=25,

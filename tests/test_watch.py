@@ -7,7 +7,10 @@ import pytest
 from conftest import Clinic
 
 from scheduler.cli.desk import Desk
-from scheduler.roster.watch import Watch
+from scheduler.ledger import caseload
+from scheduler.plan.calendar import DAY
+from scheduler.roster.merge import BY
+from scheduler.roster.watch import TOLD, Waiting, Watch, waiting
 
 MONDAY = ("--now", "2026-11-23T15:00Z")
 NOW = datetime(2026, 11, 23, 16, tzinfo=UTC)
@@ -32,6 +35,11 @@ def test_a_file_that_changes_is_applied_once(enrolled: Clinic) -> None:
     assert look(watch, desk) == "subscribers.yaml was applied: 0 new, 1 changed"
     assert look(watch, desk) == ""
     assert "Tue 8 Dec 2026" in enrolled.physiopost("roster", *MONDAY).out
+
+
+def waits(desk: Desk) -> Waiting | None:
+    with desk.database.read() as db:
+        return waiting(db)
 
 
 def test_nothing_is_applied_before_somebody_has_enrolled_from_the_file(clinic: Clinic) -> None:
@@ -59,6 +67,77 @@ def test_a_wrong_file_is_told_once_and_applied_when_it_is_mended(enrolled: Clini
     assert "0 new, 1 changed" in look(watch, desk)
 
 
+@pytest.mark.parametrize("end", ["mended", "as before", "gone", "enrolled by hand"])
+def test_that_a_file_waits_is_known_to_the_pages_until_it_does_not(
+    enrolled: Clinic, end: str
+) -> None:
+    desk, file = Desk(), enrolled.folder / "subscribers.yaml"
+    watch, before = Watch(desk.settings.subscribers), file.read_text()
+    look(watch, desk)
+    assert waits(desk) is None
+    enrolled.replace(file.name, "start: 2026-11-30", "start: 2026-13-30")
+    look(watch, desk)
+    held = waits(desk)
+    assert held
+    words = 'start "…" is a date that does not exist'
+    assert [(each.line, each.words) for each in held.faults] == [(25, words)]
+    match end:
+        case "gone":
+            file.unlink()
+        case "as before":
+            enrolled.write(file.name, before)
+        case _:
+            enrolled.replace(file.name, "start: 2026-13-30", "start: 2026-12-07")
+    if end == "enrolled by hand":
+        assert enrolled.physiopost("enrol", *MONDAY).code == 0
+    else:
+        look(watch, desk)
+    assert waits(desk) is None
+
+
+def test_a_file_that_is_wrong_again_in_the_same_way_is_told_again(enrolled: Clinic) -> None:
+    desk = Desk()
+    watch = Watch(desk.settings.subscribers)
+    for _ in range(2):
+        enrolled.replace("subscribers.yaml", "start: 2026-11-30", "start: 2026-13-30")
+        assert "subscribers.yaml:25: start" in look(watch, desk)
+        assert waits(desk)
+        enrolled.replace("subscribers.yaml", "start: 2026-13-30", "start: 2026-11-30")
+        look(watch, desk)
+        assert waits(desk) is None
+
+
+def test_of_a_wrong_file_neither_log_nor_database_tells_who_stands_there(enrolled: Clinic) -> None:
+    desk = Desk()
+    wrong = "{id: Amy Okafor, Ben Hughes: 1, start: 'as \"Chloe\" says', name: Dev Patel"
+    enrolled.write("subscribers.yaml", f"- {wrong}, {SEEN}}}\n" * 9)
+    said = look(Watch(desk.settings.subscribers), desk)
+    held = waits(desk)
+    assert held
+    assert (len(held.faults), held.number) == (TOLD, 36)
+    assert "subscribers.yaml:1: email is missing" in said
+    assert said.splitlines()[-1] == f"and {36 - TOLD} more: physiopost enrol --dry-run names them"
+    for who in ("Amy", "Ben", "Chloe", "Dev"):
+        assert who not in f"{said}{held}"
+
+
+def test_whom_the_file_enrolled_by_itself_is_new_until_the_first_letter(enrolled: Clinic) -> None:
+    def new() -> list[str]:
+        with desk.database.read() as db:
+            found, number = caseload.enrolled(db, BY, NOW - DAY, 1)
+            assert number == len(found)
+            return [each.id for each in found]
+
+    desk = Desk()
+    assert new() == []  # somebody typed `enrol` for all of them
+    with (enrolled.folder / "subscribers.yaml").open("a") as file:
+        file.write(f"- {{id: kim, email: kim@example.org, name: Kim Ray, {SEEN}}}\n")
+    assert "1 new, 0 changed" in look(Watch(desk.settings.subscribers), desk)
+    assert new() == ["kim"]
+    assert enrolled.physiopost("send", "--now", "2026-11-24T09:31Z").code == 0
+    assert new() == []
+
+
 def test_a_file_that_would_move_more_than_a_fifth_waits_for_a_persons_word(
     enrolled: Clinic,
 ) -> None:
@@ -67,6 +146,9 @@ def test_a_file_that_would_move_more_than_a_fifth_waits_for_a_persons_word(
     later = text.replace("Tom Ellis\n", "Tom Ellis\n  start: 2026-12-14\n")
     enrolled.write("subscribers.yaml", later)
     assert "more than a fifth" in look(Watch(desk.settings.subscribers), desk)
+    held = waits(desk)
+    assert held
+    assert "3 of 7" in held.many
     before = enrolled.physiopost("roster", "export").out
     said = enrolled.physiopost("enrol", *MONDAY)
     assert said.code == 1
@@ -74,6 +156,7 @@ def test_a_file_that_would_move_more_than_a_fifth_waits_for_a_persons_word(
     assert "letters move: next" in said.out
     assert enrolled.physiopost("roster", "export").out == before
     assert enrolled.physiopost("enrol", "--yes-many", *MONDAY).code == 0
+    assert waits(desk) is None
     assert enrolled.physiopost("roster", "export").out != before
 
 

@@ -37,8 +37,9 @@ def physiopost(
 ) -> Callable[..., str]:
     """The command of a fresh installation, run from the root folder in an empty environment."""
     bin_ = tmp_path / "installed" / "bin"
-    subprocess.run([sys.executable, "-m", "venv", bin_.parent], check=True)
-    install = [str(bin_ / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bin_.parent], check=True)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    install = [*pip, "--python", str(bin_ / "python"), "install", "-q", "--no-compile"]
     locked = subprocess.run(
         [*install, "--require-hashes", "-r", str(root / "requirements.lock")],
         capture_output=True,

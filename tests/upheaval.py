@@ -19,7 +19,6 @@ from scheduler import tailoring
 from scheduler.delivery.channels import ChannelDown, Outcome
 from scheduler.delivery.channels.sendgrid_logs import (
     AROUND,
-    Doubt,
     Found,
     LookUp,
     Suppression,
@@ -29,6 +28,7 @@ from scheduler.delivery.round import Round
 from scheduler.findings import NotDone, WrongInput
 from scheduler.keys import Keys
 from scheduler.ledger import claims, deliveries, doubts, people
+from scheduler.ledger.claims import Claim
 from scheduler.ledger.database import Database
 from scheduler.ledger.evidence import USED_UP, Event, Evidence
 from scheduler.ledger.people import Person
@@ -156,7 +156,7 @@ class Provider:
             for kind, reason in kinds
         ]
 
-    def look_up(self, unsure: Sequence[Doubt]) -> LookUp:
+    def look_up(self, unsure: Sequence[Claim]) -> LookUp:
         if not self.readable:
             return LookUp({}, frozenset(), None, "the records cannot be read (403)")
         shown = [each for each in self.taken if each.at + self.lag <= self.world.true]

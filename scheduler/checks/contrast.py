@@ -40,19 +40,22 @@ def findings(mails: Iterable[Mail]) -> Iterator[Finding]:
 
 
 def _sheet(mail: Mail) -> Iterator[Fault]:
-    for selectors, style in RULE.findall(" ".join(BLOCK.findall(mail.css))):
-        for selector in (each.strip() for each in selectors.split(",")):
-            if not SELECTOR.fullmatch(selector):
-                yield Fault("dark-rule", selector, (selector,))
-        for name, value in declarations(style).items():
-            if not value.endswith("!important"):
-                yield Fault("dark-rule", f"{name}: {value}", (f"{name}: {value}",))
+    for selector, style in _dark_rules(mail):
+        wrong = [] if SELECTOR.fullmatch(selector) else [selector]
+        wrong += [f"{name}: {style[name]}" for name in style if "!important" not in style[name]]
+        yield from (Fault("dark-rule", words, (words,)) for words in wrong)
     for selectors, style in RULE.findall(BLOCK.sub("", mail.css)):
         if {"color", "background-color"} & declarations(style).keys():
             told = selectors.strip()
             yield Fault("styled-colour", f"a colour for {told}", (style.strip(), told))
     if any("!important" in node.get("style") for node in mail.body.nodes):
         yield Fault("styled-colour", "!important inline", ("!important",))
+
+
+def _dark_rules(mail: Mail) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each selector of the dark block, with what it sets."""
+    for selectors, style in RULE.findall(" ".join(BLOCK.findall(mail.css))):
+        yield from ((selector.strip(), declarations(style)) for selector in selectors.split(","))
 
 
 def looks(mail: Mail, *, dark: bool) -> dict[Node, tuple[str, str]]:
@@ -88,10 +91,9 @@ def _pairs(mail: Mail) -> Iterator[Fault]:
 def _dark(mail: Mail) -> dict[Node, Mapping[str, str]]:
     """The styles that the dark block changes."""
     rules = [
-        (re.findall(rf">|{STEP}", selector), declarations(style))
-        for selectors, style in RULE.findall(" ".join(BLOCK.findall(mail.css)))
-        for selector in selectors.split(",")
-        if SELECTOR.fullmatch(selector.strip())
+        (re.findall(rf">|{STEP}", selector), style)
+        for selector, style in _dark_rules(mail)
+        if SELECTOR.fullmatch(selector)
     ]
     changed: dict[Node, Mapping[str, str]] = {}
     for steps, style in sorted(rules, key=lambda rule: _specificity(rule[0])):

@@ -10,16 +10,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from scheduler.checks.prose import Text, texts
 from scheduler.letters.markdown import to_text
-from scheduler.letters.passages import blame
+from scheduler.letters.passages import page
 from scheduler.letters.tokens import FIELDS
 from scheduler.material import Material
 from scheduler.material.lessons import Lesson
 from scheduler.material.signoff import standing
-from scheduler.settings import shipped
 
 LIVE = re.compile(r"[\\`*_\[\]<>|~#]|&(?=#?\w+;)")  # what Markdown would act on inside a line
 
@@ -40,32 +37,12 @@ class Quote(NamedTuple):
     cites: tuple[str, ...]
 
 
-def page(folder: Path, name: str, material: Material, today: date) -> str:
-    """The page by its template; values are put in as the characters that they have.
-
-    Raises:
-        WrongInput: the template cannot be used.
-
-    """
-    names = {
-        "dossier": dossier(material),
-        "material": material,
-        "stands": standing(material, today),
-        "today": today,
-    }
-    html = name.endswith(".html.j2")
-    jinja = Environment(
-        loader=FileSystemLoader([folder, shipped("templates") / "pages"]),
-        autoescape=html,  # noqa: S701 - Markdown has an escape of its own, in finalize
-        finalize=None if html else lambda value: LIVE.sub(r"\\\g<0>", str(value)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    try:
-        return jinja.get_template(name).render(names)
-    except Exception as error:  # noqa: BLE001 - a template can fail in any way
-        raise blame(error, folder / name, 0, names, str(folder)) from None
+def evidence(path: Path, material: Material, today: date) -> str:
+    """The page by its template; values are put in as the characters that they have."""
+    names = {"dossier": dossier(material), "material": material, "today": today}
+    names["stands"] = standing(material, today)
+    html = path.name.endswith(".html.j2")
+    return page(path, names, None if html else lambda value: LIVE.sub(r"\\\g<0>", str(value)))
 
 
 def dossier(material: Material) -> dict[str, Any]:

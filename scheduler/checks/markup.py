@@ -10,7 +10,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes
 from functools import cached_property
@@ -99,15 +99,12 @@ def mails(material: Material, press: Press) -> Iterator[Mail]:
             if name in ("title", "body", "action", "preheader")
         ]
         edition = press.edition(lesson.slug, noted)
-        letter = fill(edition, SAMPLE)
         yield Mail(
+            **asdict(fill(edition, SAMPLE)),
             name=f"{lesson.slug} with a note" if noted else lesson.slug,
-            subject=letter.subject,
             preheader=press.words_of(lesson.slug)["preheader"],
             language=edition.language,
             address=material.clinic.address,
-            html=letter.html,
-            text=letter.text,
             octets=serialise(edition, Envelope("0123abcd", "sam@example.org", AT, SAMPLE)),
             sources=(*frame, *written),
             pictures=frozenset([f"cid:{edition.logo.content_id}"] if edition.logo else []),

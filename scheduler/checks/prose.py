@@ -24,6 +24,8 @@ PARSER = MarkdownIt("commonmark", {"html": False})
 WORD = re.compile(r"[A-Za-z0-9&]+(?:['.-][A-Za-z0-9]+)*")
 END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')]))\s+")
 CITED = re.compile(r"([.!?][\"')]?)\s+((?:\[@[^\]]+\]\s*)+)")
+OURS = {"name": "Our clinic", "phone": "our number", "address": "our address"}
+PLAIN: dict[str, Any] = {"clinic": OURS, **dict.fromkeys(TOKENS, "word")}
 Kind = Literal["title", "heading", "paragraph", "item"]
 
 
@@ -98,24 +100,13 @@ def texts(material: Material, **names: Any) -> list[Text]:
 
 
 def _text(passage: Passage, material: Material, names: Mapping[str, Any]) -> Text:
-    lesson = passage if isinstance(passage, Lesson) else None
-    country = material.country
-    plain = {
-        "clinic": {"name": "Our clinic", "phone": "our number", "address": "our address"},
-        "country": country.model_dump(),
-        "profession": country.profession,
-        "doctor": country.doctor,
-        "week": lesson.week if lesson else 1,
-        "weeks": material.course.weeks,
-        **dict.fromkeys(TOKENS, "word"),
-    }
-    fill = Filler({**plain, **names})
+    fill = Filler(material, passage, **{**PLAIN, **names})
     title = fill.line(passage, "title")
     blocks = [Block("title", title, passage.lines["title"], level=1)]
     blocks += _blocks(fill.line(passage, "body"), passage.lines["body"], title)
-    if lesson:
-        blocks += _blocks(fill.line(lesson, "action"), lesson.lines["action"], "")
-    return Text(passage, tuple(blocks), fixed=lesson is None)
+    if isinstance(passage, Lesson):
+        blocks += _blocks(fill.line(passage, "action"), passage.lines["action"], "")
+    return Text(passage, tuple(blocks), fixed=not isinstance(passage, Lesson))
 
 
 def _blocks(markdown: str, first_line: int, title: str) -> Iterator[Block]:

@@ -12,27 +12,20 @@ from pydantic import BeforeValidator, Field
 
 from scheduler.findings import Finding
 from scheduler.material.fields import Line, Written
-from scheduler.material.yamlfile import Unusable, read_yaml
+from scheduler.material.yamlfile import read_yaml
 
 
 def _listed(words: Any) -> tuple[str, ...]:
     return tuple(re.split(r",\s+", str(words)))
 
 
-def _pattern(words: Any) -> re.Pattern[str]:
-    try:
-        return whole(_listed(words))
-    except re.error as error:
-        raise Unusable(f"is no pattern ({error})", "write it as Python's re does") from None
-
-
-def whole(words: Iterable[str]) -> re.Pattern[str]:
-    """Any of some words, each of them whole."""
-    return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.IGNORECASE)
+def whole(words: Iterable[str]) -> str:
+    """A pattern for any of some words, each of them whole, in small letters and in capitals."""
+    return rf"(?i:(?<!\w)(?:{'|'.join(words)})(?!\w))"
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Pattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
+Pattern = Annotated[re.Pattern[str], BeforeValidator(lambda words: whole(_listed(words)))]
 
 
 class Rule(Written):
@@ -71,7 +64,7 @@ class Fault(NamedTuple):
 
 
 BOOK = read_yaml(Path(__file__).with_name("rulebook.yaml")).parse(Rulebook)
-VAGUE = re.compile(rf"\W*{BOOK.vague.pattern}\W*", re.IGNORECASE)
+VAGUE = re.compile(rf"\W*{BOOK.vague.pattern}\W*")
 RULES = {name: rule for part in BOOK.rules.values() for name, rule in part.items()}
 
 

@@ -14,12 +14,7 @@ STATUS = re.compile(r"score=(-?[0-9.]+).*?tests=([A-Z0-9_,\s]*)", re.DOTALL)
 
 
 def findings(letters: Mapping[str, bytes]) -> Iterator[Finding]:
-    """Letters (as octets, by name) that score more than half a point.
-
-    Raises:
-        NotDone: SpamAssassin is not installed, or does not answer.
-
-    """
+    """Letters (octets by name) that score over half a point; NotDone without SpamAssassin."""
     program = shutil.which("spamassassin")
     if program is None:
         raise NotDone("SpamAssassin is needed for this: install your system's package spamassassin")

@@ -15,7 +15,7 @@ from scheduler.findings import Finding, shown
 from scheduler.material import Material
 
 INSTEAD = {word: say for say, words in BOOK.instead.items() for word in words}
-HARD = whole(sorted(map(re.escape, INSTEAD), key=len, reverse=True))
+HARD = re.compile(whole(sorted(map(re.escape, INSTEAD), key=len, reverse=True)))
 QUOTED = re.compile(r'"[^"]*"')
 SHORT = 4  # words; "The pain may:" may come twice
 MOST = 2  # figures in a letter

@@ -27,6 +27,7 @@ COMMANDS = {
     "pace": ("tailoring", "Set the days between letters."),
     "at": ("tailoring", "Set the time of day."),
     "note": ("tailoring", "Write a note that stands in every letter."),
+    "correct": ("tailoring", "Correct somebody's address, name or physiotherapist."),
     "end": ("tailoring", "End a course."),
     "reenrol": ("tailoring", "Begin a course anew that has ended."),
     "undo": ("tailoring", "Take back the last change of a person, or an import."),
@@ -56,12 +57,11 @@ class Lazy(click.Group):
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load the command's module."""
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"scheduler.cli.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, cmd_name)
-        return command if isinstance(command, click.Command) else None
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without loading any of them."""

@@ -1,6 +1,5 @@
 """check: everything that a program can find wrong with the course."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 import click
@@ -46,8 +45,7 @@ def check(*, as_table: bool, in_browser: bool, as_spam: bool, github: bool, as_j
     }
     notices = review.notices(material, today)
     if as_json:
-        told = {"checked": checked, **asdict(done), "notices": notices}
-        print_json(told)
+        print_json({"checked": checked, **vars(done), "notices": notices})
     else:
         if as_table:
             _print_reading(texts(material))

@@ -1,6 +1,5 @@
 """What every command begins with: the settings, the material, the clock, the shape of output."""
 
-import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -11,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+import orjson
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from scheduler.delivery.round import Round
@@ -24,7 +25,7 @@ from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
 from scheduler.letters.editions import Press
 from scheduler.material import Material, read_material
-from scheduler.material.fields import FIRST_YEAR, LAST_YEAR, parse_date
+from scheduler.material.fields import FIRST_YEAR, LAST_YEAR, clean, filled, parse_date
 from scheduler.material.yamlfile import Unusable
 from scheduler.plan.rules import PlannedLetter
 from scheduler.roster.entries import Roster, read_roster
@@ -59,14 +60,16 @@ def parse_instant(value: Any) -> datetime:
     return moment.astimezone(UTC)
 
 
+Timelines = list[tuple[Person, list[PlannedLetter]]]
 DATE = Parsed("YYYY-MM-DD", parse_date)
 INSTANT = Parsed("instant", parse_instant)
+NAME = Parsed("NAME", lambda typed: filled(clean(typed)))
 PATH = click.Path(path_type=Path)
 
 
 def me() -> str:
-    """Who types, for the audit."""
-    return f"terminal ({getuser()})"
+    """Who types, and where, for the audit."""
+    return f"terminal ({getuser()}) · the command line"
 
 
 now_option = click.option(
@@ -83,12 +86,7 @@ class Desk:
     """The parts of the service, each made when it is first asked for."""
 
     def __init__(self, subscribers: Path | None = None) -> None:
-        """Read the settings; a file named on the command line goes before the setting.
-
-        Raises:
-            WrongInput: a setting cannot be used.
-
-        """
+        """Read the settings; a file named on the command line goes before the setting."""
         settings = Settings.from_environment(os.environ)
         self.settings = replace(settings, subscribers=subscribers or settings.subscribers)
 
@@ -129,12 +127,12 @@ class Desk:
     def today(self, now: datetime) -> date:
         return self.material.clinic.today(now)
 
-    def enrolled(self, now: datetime) -> list[tuple[Person, list[PlannedLetter]]]:
+    def enrolled(self, now: datetime) -> Timelines:
         """Everybody enrolled, with their letters."""
         with self.database.read() as db:
             return self.planner.timelines(db, now)
 
-    def timelines(self, now: datetime) -> list[tuple[Person, list[PlannedLetter]]]:
+    def timelines(self, now: datetime) -> Timelines:
         """Everybody enrolled, and after them the file's people who are not, as if enrolled now."""
         timelines = self.enrolled(now)
         if not self.settings.subscribers.exists():
@@ -144,13 +142,7 @@ class Desk:
         return timelines + [(person, self.planner.plan(person, {}, now)) for person in new]
 
     def timeline(self, who: str, now: datetime) -> tuple[Person, list[PlannedLetter]]:
-        """Somebody by id, with their letters; the file is only read for who is not enrolled.
-
-        Raises:
-            WrongInput: nobody has it.
-
-        """
-        found: dict[str, tuple[Person, list[PlannedLetter]]] = {}
+        """Somebody by id, with their letters; the file is only read for who is not enrolled."""
         for look in (self.enrolled, self.timelines):
             found = {person.id: (person, letters) for person, letters in look(now)}
             if who in found:
@@ -161,8 +153,7 @@ class Desk:
 
 def print_json(value: Any) -> None:
     """For a program; dates and times as ISO 8601 writes them."""
-    told = json.dumps(value, ensure_ascii=False, indent=2, default=lambda when: when.isoformat())
-    click.echo(told)
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -176,3 +167,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def console() -> Console:
     """A terminal that does not guess what is a link or a number."""
     return Console(highlight=False, soft_wrap=False)
+
+
+def progress(*, shown: bool = True) -> Progress:
+    """A bar with a word before it and numbers behind."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    return Progress(*columns, console=console(), disable=not shown)

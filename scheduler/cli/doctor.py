@@ -1,6 +1,5 @@
 """doctor: everything that can be amiss, with the cure; for a person, or for what watches."""
 
-from dataclasses import asdict
 from datetime import datetime
 
 import click
@@ -25,7 +24,7 @@ def doctor(now: datetime, *, as_json: bool) -> None:
     """
     checks = examine(_ward(Desk(), now))
     if as_json:
-        print_json([asdict(each) for each in checks])
+        print_json(checks)
     else:
         print_table(("", "what", "how it stands, and what to do"), map(_row, checks))
         number = sum(each.well is False for each in checks)

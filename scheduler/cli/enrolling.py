@@ -6,9 +6,8 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from scheduler.cli.desk import DATE, Desk, console, me, now_option
+from scheduler.cli.desk import DATE, PATH, Desk, me, now_option, progress
 from scheduler.cli.people import first_letter
 from scheduler.findings import shown
 from scheduler.plan.reasons import on
@@ -24,19 +23,16 @@ from scheduler.roster.watch import applied
 TABLES = (".csv", ".tsv", ".txt")
 SHOWN, NAMED = 40, 12  # people, and lines, that are named one by one
 MANY = 1000  # people for whom it takes long enough to show progress
-COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
 
 
 @click.command()
-@click.argument("files", type=click.Path(path_type=Path), nargs=-1)
+@click.argument("files", type=PATH, nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Say what would change and change nothing.")
 @click.option("--yes-many", is_flag=True, help="Even if it moves more than a fifth of the roster.")
 @click.option("--consent", type=DATE, help="CSV: the day on which these people agreed.")
 @click.option("--column", "columns", multiple=True, help='CSV: as in --column email="E-mail".')
 @click.option("--day-first/--month-first", default=None, help="CSV: how to read 03/04/2026.")
-@click.option(
-    "--wrong-rows", "rows_to", type=click.Path(path_type=Path), help="CSV: where to write them."
-)
+@click.option("--wrong-rows", "rows_to", type=PATH, help="CSV: where to write them.")
 @now_option
 def enrol(
     files: tuple[Path, ...],
@@ -59,8 +55,7 @@ def enrol(
     if not any(file.suffix.casefold() in TABLES for file in files):
         if len(files) > 1:
             raise click.UsageError("name one roster file")
-        listing = desk.roster(desk.today(now))
-        _enrol(desk, listing, now, dry_run=dry_run, yes_many=yes_many)
+        _enrol(desk, desk.roster(desk.today(now)), now, dry_run=dry_run, yes_many=yes_many)
         return
     if rows_to and rows_to.exists():
         raise click.BadParameter("name a file that is not there yet", param_hint="--wrong-rows")
@@ -89,12 +84,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _enrol(
-    desk: Desk,
-    listing: Roster | Export,
-    now: datetime,
-    *,
-    dry_run: bool,
-    yes_many: bool,
+    desk: Desk, listing: Roster | Export, now: datetime, *, dry_run: bool, yes_many: bool
 ) -> tuple[Merge, str]:
     """Say what the file changes, and do it; with the name of an import that changed anything."""
     name = ""
@@ -112,7 +102,7 @@ def _enrol(
             hold_back(merged, moves)
         todo = len(merged.new) + len(merged.changed)
         if not dry_run:
-            with Progress(*COLUMNS, console=console(), disable=todo < MANY) as bar:
+            with progress(shown=todo >= MANY) as bar:
                 task = bar.add_task("writing", total=todo)
                 step = partial(bar.advance, task)
                 if isinstance(listing, Roster):
@@ -145,21 +135,15 @@ def _more(listed: Sequence[object]) -> None:
 
 def _dates(proposal: Proposal) -> str:
     """`4 letters move: next Tue 8 Dec → Tue 22 Dec, last Tue 19 Jan → Tue 2 Feb`."""
-    was, becomes = _coming(proposal.before), _coming(proposal.after)
+    both = proposal.before, proposal.after
+    was, becomes = ([each for each in letters if each.state == "planned"] for letters in both)
     if not proposal.moves:
         return "no letter's date changes"
     if not becomes:
         return f"{len(was)} letters do not go any more"
     number = len({(each.lesson, each.utc) for each in becomes} - {(e.lesson, e.utc) for e in was})
-    ends = ", ".join(
-        f"{name} {_day(was, place)} → {_day(becomes, place)}"
-        for name, place in (("next", 0), ("last", -1))
-    )
-    return f"{number} letters move: {ends}"
-
-
-def _coming(letters: Sequence[PlannedLetter]) -> list[PlannedLetter]:
-    return [letter for letter in letters if letter.state == "planned"]
+    first, last = (f"{_day(was, place)} → {_day(becomes, place)}" for place in (0, -1))
+    return f"{number} letters move: next {first}, last {last}"
 
 
 def _day(letters: Sequence[PlannedLetter], place: int) -> str:

@@ -11,15 +11,12 @@ from scheduler import access
 from scheduler import backup as backups
 from scheduler.cli.desk import INSTANT, PATH, Desk, me, now_option
 from scheduler.findings import WrongInput, private, shown, writing, wrong
-from scheduler.keeping import Keeping
 from scheduler.ledger import trail
 from scheduler.ledger.holdings import Rows
 from scheduler.plan.reasons import timed
-from scheduler.roster.entries import read_roster
 from scheduler.settings import NO_SECRET
 
 FOLDER = Path("var/backups")
-
 WORDS = {
     "enrolment": "courses",
     "delivery": "letters",
@@ -62,26 +59,23 @@ def forget(who: str | None, now: datetime, *, due: bool, dry_run: bool, yes: boo
     if bool(who) == due:
         raise click.UsageError("say ID, or --due")
     desk = Desk()
-    keeping = desk.keeping
-    if who is None:
-        over = keeping.due(now)
-        if not (over.letters or over.people):
-            click.echo("nothing is older than clinic.yaml allows (retention)")
-            return
-        click.echo(f"older than clinic.yaml allows: {over.words}")
-        for each in over.people:
-            click.echo(f"  {each}")
+    if who:
+        _tell(desk, who)
         if _go_on(dry_run=dry_run, yes=yes):
-            keeping.purge(now, me())
+            desk.keeping.forget(who, now, me())
+            click.echo("removed; backups made before today still hold them until you delete those")
         return
-    _tell(desk, keeping, who)
+    over = desk.keeping.due(now)
+    if not (over.letters or over.people):
+        click.echo("nothing is older than clinic.yaml allows (retention)")
+        return
+    click.echo("\n  ".join([f"older than clinic.yaml allows: {over.words}", *over.people]))
     if _go_on(dry_run=dry_run, yes=yes):
-        keeping.forget(who, now, me())
-        click.echo("removed; backups made before today still hold them until you delete those")
+        desk.keeping.purge(now, me())
 
 
 @click.command()
-@click.option("--to", "file", type=click.Path(path_type=Path), help="A new file; else by the time.")
+@click.option("--to", "file", type=PATH, help="A new file; else by the time.")
 @now_option
 def backup(file: Path | None, now: datetime) -> None:
     """Write all that is known into one sealed file, while the service runs; keep it elsewhere.
@@ -93,13 +87,12 @@ def backup(file: Path | None, now: datetime) -> None:
     if file is None:
         FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = FOLDER / f"{now:%Y%m%d-%H%M%S}.backup"
-    made = backups.make(desk.database, file, _keys(desk)[0], now)
-    rows = made.rows
+    rows = backups.make(desk.database, file, _keys(desk)[0], now).rows
     click.echo(f"{shown(file)}: {rows['subscriber']} people, {rows['delivery']} letters; checked")
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option("--replace", is_flag=True, help="Even over people; what is there now is lost.")
 @click.option("--until", type=INSTANT, help="When the service last ran; now if left out.")
 @now_option
@@ -110,20 +103,12 @@ def restore(file: Path, now: datetime, until: datetime | None, *, replace: bool)
     doubt, and wait for a person. A shorter --until leaves fewer of them.
     """
     desk = Desk()
-    found, held = backups.restore(
-        desk.database,
-        desk.planner,
-        file,
-        _keys(desk),
-        until=until or now,
-        now=now,
-        replace=replace,
-    )
+    parts = desk.database, desk.planner, file, _keys(desk)
+    found, held = backups.restore(*parts, until=until or now, now=now, replace=replace)
     with desk.database.write() as db:
         trail.tell(db, None, "restore", f"as of {found.at:%Y-%m-%d %H:%M} UTC", at=now, by=me())
     erased = desk.keeping.forget_again(now, me())
-    since = timed(found.at.astimezone(desk.material.clinic.timezone))
-    rows = found.rows
+    since, rows = timed(found.at.astimezone(desk.material.clinic.timezone)), found.rows
     click.echo(f"{rows['subscriber']} people and {rows['delivery']} letters, as of {since}")
     if erased:
         click.echo(f"{erased} of them had been forgotten since, and are forgotten again")
@@ -135,28 +120,22 @@ def restore(file: Path, now: datetime, until: datetime | None, *, replace: bool)
 
 
 def _keys(desk: Desk) -> list[str]:
-    """What backups are sealed with: the first seals a new one, any may open an old one.
-
-    Raises:
-        WrongInput: there is none that others do not know.
-
-    """
-    own = list(desk.settings.backup_keys)
+    """What backups are sealed with: the first seals a new one, any may open an old one."""
     secrets = [] if desk.settings.secrets == (NO_SECRET,) else desk.keys.seals("backups")
-    if not (own or secrets):
-        cure = "set PHYSIOPOST_SECRET or this, to 32 random characters (openssl rand -hex 32)"
-        raise wrong("PHYSIOPOST_BACKUP_KEY", None, "is not set", cure)
-    return own + secrets
+    if known := [*desk.settings.backup_keys, *secrets]:
+        return known
+    cure = "set PHYSIOPOST_SECRET or this, to 32 random characters (openssl rand -hex 32)"
+    raise wrong("PHYSIOPOST_BACKUP_KEY", None, "is not set", cure)
 
 
-def _tell(desk: Desk, keeping: Keeping, who: str) -> None:
+def _tell(desk: Desk, who: str) -> None:
     """What would go, what stays, and what is left for a person to do."""
-    rows = keeping.held(who)
+    rows = desk.keeping.held(who)
     parts = [f"{words}: {len(rows[table])}" for table, words in WORDS.items() if rows[table]]
     click.echo(f"everything about {who} goes ({', '.join(parts)})")
     click.echo("the lines of the audit stay, and say no more whose they were")
-    lines = _lines(desk.settings.subscribers, desk, rows)
-    if keeping.shared(who):
+    lines = _lines(desk, rows)
+    if desk.keeping.shared(who):
         click.echo("somebody else gets letters at the same address, so it is not marked")
         if lines:
             words = "then this entry would enrol the person again"
@@ -167,14 +146,14 @@ def _tell(desk: Desk, keeping: Keeping, who: str) -> None:
         click.echo(f"{lines}: take this entry out; until then the file is refused")
 
 
-def _lines(path: Path, desk: Desk, rows: Rows) -> str:
+def _lines(desk: Desk, rows: Rows) -> str:
     """Where the roster file has the person: `subscribers.yaml:14`; empty when it has not."""
-    if not path.exists():
+    if not (path := desk.settings.subscribers).exists():
         return ""
     ids = {rows["subscriber"][0]["id"], *(row["applied"].get("id") for row in rows["enrolment"])}
     home = rows["subscriber"][0]["email"].casefold()
     try:
-        roster = read_roster(path, desk.material.course, date.max)
+        roster = desk.roster(date.max)
     except WrongInput:
         return shown(path)
     for number, entry in enumerate(roster.entries):

@@ -17,7 +17,6 @@ class AsJson(logging.Formatter):
     """When (UTC), how grave, from which module, what; and whatever of MORE there is."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
         told = {
             "at": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname,

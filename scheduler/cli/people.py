@@ -1,7 +1,6 @@
 """roster, plan, impact and audit: what is known about the people, with the reasons."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from scheduler.cli.desk import (
     DATE,
     PATH,
     Desk,
+    Timelines,
     console,
     json_option,
     now_option,
@@ -32,7 +32,6 @@ from scheduler.plan.rules import PlannedLetter, next_letter
 from scheduler.roster.entries import entry_of, written
 
 TOLD = ("lesson", "week", "local", "utc", "state", "reasons")  # of a letter, to a program
-Timelines = Iterable[tuple[Person, list[PlannedLetter]]]
 
 
 @click.group(invoke_without_command=True)
@@ -50,9 +49,7 @@ def roster(context: click.Context, now: datetime, *, as_json: bool) -> None:
     rows = []
     for person, letters in timelines:
         sent = f"{_summary(person, letters)['sent']}"
-        following = next_letter(letters)
-        next_words = when(following) if following else _standing(letters)
-        rows.append((person.id, person.name, person.status, sent, next_words))
+        rows.append((person.id, person.name, person.status, sent, _next(letters)))
     print_table(("id", "name", "status", "sent", "next letter"), rows)
 
 
@@ -74,19 +71,13 @@ def export(file: Path | None) -> None:
 
 @click.command()
 @click.argument("who", metavar="[ID]", required=False)
-@click.option("--why", "lesson", help="One letter of ID, with the whole chain of its reasons.")
+@click.option("--why", help="One letter of ID, with the whole chain of its reasons.")
 @click.option("--on", "day", type=DATE, help="The post of one day, at the clinic.")
 @click.option("--behind", "late", is_flag=True, help="Whose letter should have gone, and why not.")
 @json_option
 @now_option
 def plan(
-    who: str | None,
-    lesson: str | None,
-    day: date | None,
-    now: datetime,
-    *,
-    late: bool,
-    as_json: bool,
+    who: str | None, why: str | None, day: date | None, now: datetime, *, late: bool, as_json: bool
 ) -> None:
     """Print the dates of a person's letters with the reasons, or everybody's.
 
@@ -96,16 +87,16 @@ def plan(
     if late:
         _print_behind(desk, now, as_json=as_json)
         return
-    if lesson and not who:
+    if why and not who:
         raise click.UsageError("--why LESSON needs an ID")
     timelines = [desk.timeline(who, now)] if who else desk.timelines(now)
-    if lesson:
-        timelines = [(person, [_only(letters, lesson)]) for person, letters in timelines]
+    if why:
+        timelines = [(person, [_only(letters, why)]) for person, letters in timelines]
     if day:
         timelines = _post(timelines, day, desk.material.clinic.timezone)
     if as_json:
         print_json([planned(person, letters) for person, letters in timelines])
-    elif lesson:
+    elif why:
         click.echo(chain(timelines[0][1][0]))
     elif day:
         _print_post(timelines, desk.material)
@@ -125,7 +116,7 @@ def impact(now: datetime, *, as_json: bool) -> None:
     with desk.database.read() as db:
         found = impact_of(db, desk.material, now)
     if as_json:
-        print_json(asdict(found))
+        print_json(found)
         return
     rows = []
     for each in found.effects:
@@ -136,12 +127,8 @@ def impact(now: datetime, *, as_json: bool) -> None:
         print_table(("lesson", "edit", "before it", "at it", "past it", ""), rows)
     else:
         click.echo("no lesson was put in, taken out, moved or renamed")
-    changes = (
-        f"{found.letters} dates of {found.moved} of them change"
-        if found.moved
-        else "no date changes"
-    )
-    click.echo(f"{found.people} people are inside; {changes}")
+    some = f"{found.letters} dates of {found.moved} of them change"
+    click.echo(f"{found.people} people are inside; {some if found.moved else 'no date changes'}")
 
 
 @click.command()
@@ -149,19 +136,20 @@ def impact(now: datetime, *, as_json: bool) -> None:
 @click.option("--last", "most", default=50, show_default=True, help="So many, the newest last.")
 @json_option
 def audit(who: str | None, most: int, *, as_json: bool) -> None:
-    """List who changed what and when, of one person or of all."""
+    """List who changed what, when and from where, of one person or of all."""
     desk = Desk()
     with desk.database.read() as db:
         if who:
             people.known(db, who)
         lines = trail.newest(db, who, most)
     if as_json:
-        print_json([asdict(line) for line in lines])
+        print_json(lines)
         return
     for line in lines:
         imported = f" ({line.batch})" if line.batch else ""
         told = f"{line.who}  {line.action}: {line.words}"
-        click.echo(f"{line.at:%Y-%m-%d %H:%M}Z  {line.by}  {told}{imported}")
+        actor = ", ".join(filter(None, (line.by, line.place)))
+        click.echo(f"{line.at:%Y-%m-%d %H:%M}Z  {actor}  {told}{imported}")
 
 
 def planned(person: Person, letters: Iterable[PlannedLetter]) -> dict[str, object]:
@@ -205,14 +193,11 @@ def first_letter(desk: Desk, person: Person, now: datetime) -> str:
 def _only(letters: Iterable[PlannedLetter], lesson: str) -> PlannedLetter:
     by_slug = {letter.lesson: letter for letter in letters}
     if lesson not in by_slug:
-        cure = closest(lesson, by_slug)
-        raise wrong("--why", None, f'"{lesson}" is not a lesson', cure)
+        raise wrong("--why", None, f'"{lesson}" is not a lesson', closest(lesson, by_slug))
     return by_slug[lesson]
 
 
-def _post(
-    timelines: Timelines, day: date, zone: ZoneInfo
-) -> list[tuple[Person, list[PlannedLetter]]]:
+def _post(timelines: Timelines, day: date, zone: ZoneInfo) -> Timelines:
     """What goes or went on one day of the clinic's, of those who have something on it."""
     found = [
         (person, [each for each in letters if each.utc and each.utc.astimezone(zone).date() == day])
@@ -238,7 +223,7 @@ def _print_behind(desk: Desk, now: datetime, *, as_json: bool) -> None:
         last = Heartbeat.last(db)
     found = behind(desk.enrolled(now), barred, last, now)
     if as_json:
-        print_json([asdict(each) for each in found])
+        print_json(found)
     else:
         for each in found:
             click.echo(f"{each.id}  {each.lesson}  since {on(each.since)}: {each.why}")
@@ -247,7 +232,10 @@ def _print_behind(desk: Desk, now: datetime, *, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _standing(letters: Iterable[PlannedLetter]) -> str:
+def _next(letters: list[PlannedLetter]) -> str:
+    """When the next letter goes, or why none does."""
+    if following := next_letter(letters):
+        return when(following)
     held = next((letter for letter in letters if letter.state == "held"), None)
     return "; ".join(held.reasons) if held else "none"
 

@@ -1,19 +1,17 @@
 """preview: the letters beside the editor, until Ctrl-C."""
 
 import logging
-import signal
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from threading import Event
 
 import click
 
 from scheduler.cli.desk import Desk
 from scheduler.findings import WrongInput, wrong
+from scheduler.settings import LAST_PORT
 from scheduler.web import preview as web
 from scheduler.web.server import served
-
-LAST_PORT = 65535
+from scheduler.worker import stopping
 
 
 @click.command()
@@ -26,9 +24,7 @@ LAST_PORT = 65535
 )
 def preview(port: int) -> None:
     """Show the letters in a browser, and show them anew when a file changes (Ctrl-C stops)."""
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = stopping()
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a page asks for much at once
     app = web.preview(Desk().settings, lambda: datetime.now(UTC))
     with ExitStack() as serving:

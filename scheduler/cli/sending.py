@@ -9,10 +9,11 @@ from scheduler.cli.desk import Desk, json_option, me, now_option, print_json
 from scheduler.delivery.behind import Heartbeat
 from scheduler.delivery.channels import Channel, open_channel
 from scheduler.delivery.gallery import gallery_page, write_gallery
-from scheduler.delivery.round import Report, Stopped, never
+from scheduler.delivery.round import Report, Round, Stopped, never
 from scheduler.findings import wrong
 from scheduler.material.signoff import Standing
 from scheduler.plan.reasons import on
+from scheduler.settings import Settings
 
 STATES = {
     "accepted": "accepted",
@@ -30,28 +31,12 @@ def send(now: datetime, *, dry_run: bool, as_json: bool) -> None:
     """Send what is due: one round. Exit 1 when a letter did not go, or would not when it is due."""
     desk = Desk()
     if dry_run:
-        desk.planner.refresh(desk.database, now)
-        due = desk.round.due(now)
-        barred = desk.round.barred(now) if desk.settings.channel != "folder" else {}
-        waiting = Counter(each for _, letter in due for each in barred.get(letter.lesson, ()))
-        if as_json:
-            rows = []
-            for person, letter in due:
-                signs = [each.what for each in barred.get(letter.lesson, ())]
-                rows.append({"id": person.id, "lesson": letter.lesson, "unsigned": signs})
-            print_json(rows)
-            return
-        for person, letter in due:
-            when = f"{on(letter.local.date())} {letter.local:%H:%M}" if letter.local else ""
-            click.echo(f"due  {person.id}  week {letter.week}  {letter.lesson}  {when}")
-        click.echo(f"{len(due)} letters are due; nothing was sent")
-        for line in _unsigned(waiting):
-            click.echo(line)
+        _print_due(desk, now, as_json=as_json)
         return
     desk.press.all()
     gallery_page(desk.settings.templates)
     with open_channel(desk.settings) as channel:
-        report = one_round(desk, channel, now)
+        report = one_round(desk.round, desk.settings, channel, now)
     if as_json:
         names = ("letters", "reasons", "down", "unread", "undecided")
         unsigned = {
@@ -60,8 +45,7 @@ def send(now: datetime, *, dry_run: bool, as_json: bool) -> None:
         }
         print_json({name: getattr(report, name) for name in names} | {"unsigned": unsigned})
     else:
-        for line in told(report):
-            click.echo(line)
+        click.echo("\n".join(told(report)))
     if not report.well:
         raise click.exceptions.Exit(1)
 
@@ -81,12 +65,30 @@ def settle(who: str, lesson: str, now: datetime, *, arrived: bool) -> None:
     click.echo("written down" if arrived else "due again")
 
 
+def _print_due(desk: Desk, now: datetime, *, as_json: bool) -> None:
+    """Whose letter is due, and what is to be signed before it can go."""
+    desk.planner.refresh(desk.database, now)
+    barred = desk.round.barred(now) if desk.settings.channel != "folder" else {}
+    due = [(*each, barred.get(each[1].lesson, ())) for each in desk.round.due(now)]
+    if as_json:
+        rows = []
+        for person, letter, waits in due:
+            signs = [each.what for each in waits]
+            rows.append({"id": person.id, "lesson": letter.lesson, "unsigned": signs})
+        print_json(rows)
+        return
+    for person, letter, _ in due:
+        when = f"{on(letter.local.date())} {letter.local:%H:%M}" if letter.local else ""
+        click.echo(f"due  {person.id}  week {letter.week}  {letter.lesson}  {when}")
+    unsigned = _unsigned(Counter(each for _, _, waits in due for each in waits))
+    click.echo("\n".join([f"{len(due)} letters are due; nothing was sent", *unsigned]))
+
+
 def told(report: Report) -> list[str]:
     """What a round did, a line each."""
     lines = [f"{number} {STATES[state]}" for state, number in sorted(report.letters.items())]
-    lines += [
-        f"  {each[1]} {each[0].partition(': ')[2]}" for each in sorted(report.reasons.items())
-    ]
+    for words, number in sorted(report.reasons.items()):
+        lines.append(f"  {number} {words.partition(': ')[2]}")
     if report.down:
         lines.append(f"the channel is down: {report.down}; letters that are due stay due")
     elif report.unread:
@@ -111,13 +113,15 @@ def _unsigned(waiting: Counter[Standing]) -> list[str]:
     ]
 
 
-def one_round(desk: Desk, channel: Channel, now: datetime, stopped: Stopped = never) -> Report:
+def one_round(
+    service: Round, settings: Settings, channel: Channel, now: datetime, stopped: Stopped = never
+) -> Report:
     """One round at `now`, and for the folder channel the pages to leaf through."""
-    desk.planner.refresh(desk.database, now)
-    report = desk.round.run(channel, lambda: now, stopped)
-    with desk.database.write() as db:
+    service.planner.refresh(service.database, now)
+    report = service.run(channel, lambda: now, stopped)
+    with service.database.write() as db:
         Heartbeat(now, report.down).keep(db)
     if channel.name == "folder" and report.letters["accepted"]:
-        settings, clinic = desk.settings, desk.material.clinic
-        write_gallery(settings.outbox, settings.templates, clinic.timezone)
+        zone = service.planner.material.clinic.timezone
+        write_gallery(settings.outbox, settings.templates, zone)
     return report

@@ -2,9 +2,8 @@
 
 1. Before each round the roster file is looked at, and applied if it has changed.
 2. A course that was edited is taken up when somebody signs: signoff.yaml is looked at too, and when
-   it has changed, everything is read again. What cannot be used is said once; until it is mended,
-   the service goes on with what it had.
-   The pages then show it too.
+   it has changed, everything is read again, for the pages too. What cannot be used is said once;
+   until it is mended, the service goes on with what it had.
 3. Once a night what clinic.yaml keeps no longer is removed (see keeping.py).
 4. A good round is told to PHYSIOPOST_PING, so that silence is noticed outside.
 
@@ -23,8 +22,9 @@ from scheduler.cli import logs
 from scheduler.cli.desk import Desk
 from scheduler.cli.sending import one_round, told
 from scheduler.delivery.channels import Channel, open_channel
-from scheduler.delivery.round import Report, Stopped, never
+from scheduler.delivery.round import Report, Round, Stopped, never
 from scheduler.findings import NotDone, WrongInput
+from scheduler.keeping import Keeping
 from scheduler.ledger import staff
 from scheduler.material.signoff import FILE
 from scheduler.roster.watch import Watch, digest
@@ -64,9 +64,10 @@ def serve(desk: Desk, *, web: bool = True, sending: bool = True) -> None:
             app = create(office)
             at = open_now.enter_context(served(app, desk.settings.host, desk.settings.port))
             click.echo(f"the clinic's pages are at {at}/, the patients' stop page at {at}/stop/…")
-            if not _anybody(desk):
-                click.echo(f"nobody can sign in yet: {FIRST}")
-        work(Shift(desk, office, channel).round)
+            with desk.database.read() as db:
+                if not staff.everyone(db):
+                    click.echo(f"nobody can sign in yet: {FIRST}")
+        work(Shift(office, channel).round)
     click.echo("stopped")
 
 
@@ -88,11 +89,6 @@ def office_of(desk: Desk) -> Office:
     return Office(desk.database, desk.planner, desk.press, desk.keys, desk.settings, clock)
 
 
-def _anybody(desk: Desk) -> bool:
-    with desk.database.read() as db:
-        return bool(staff.everyone(db))
-
-
 def clock() -> datetime:
     """Tell the time (UTC)."""
     return datetime.now(UTC)
@@ -101,46 +97,37 @@ def clock() -> datetime:
 class Shift:
     """What happens each minute, and what was said last, so that nothing is said every minute."""
 
-    def __init__(self, desk: Desk, office: Office, channel: Channel | None) -> None:
+    def __init__(self, office: Office, channel: Channel | None) -> None:
         """Begin; without a channel nothing is sent, and the roster file is left to who sends."""
-        self.desk, self.office, self.channel, self.said = desk, office, channel, ""
-        self.signoff = desk.settings.course / FILE
+        self.office, self.channel, self.said = office, channel, ""
+        self.signoff = office.settings.course / FILE
         self.signed = digest(self.signoff)
-        self.watch = Watch(desk.settings.subscribers)
+        self.watch = Watch(office.settings.subscribers)
 
     def round(self, stopped: Stopped = never) -> str:
         """Look at the files, send what is due; a line for the log if there is something to say."""
-        now = clock()
+        office, now = self.office, clock()
         if (signed := digest(self.signoff)) != self.signed:
             self.signed = signed
-            self._take_up(now)
+            try:
+                office.take_up(now)
+            except WrongInput as error:
+                log.error("the edited course was not taken up: %s", error)  # noqa: TRY400 - for people
         if self.channel is None:
             return ""
-        desk = self.desk
-        for line in self.watch.look(desk.database, desk.planner, desk.keys, now):
+        for line in self.watch.look(office.database, office.planner, office.keys, now):
             log.info("%s", line)
-        if line := desk.keeping.nightly(now):
+        material = office.planner.material
+        if line := Keeping(office.database, office.keys, office.settings, material).nightly(now):
             log.info("%s", line)
-        report = one_round(desk, self.channel, now, stopped)
+        service = Round(office.database, office.planner, office.press, office.keys)
+        report = one_round(service, office.settings, self.channel, now, stopped)
         if report.down is None:
             self._ping()
         return self._news(report)
 
-    def _take_up(self, now: datetime) -> None:
-        """Read everything again; what cannot be used leaves the service as it is."""
-        try:
-            self.office.take_up(now)
-        except WrongInput as error:
-            log.error("the edited course was not taken up: %s", error)  # noqa: TRY400 - for people
-        else:
-            fresh = Desk()
-            fresh.settings, fresh.database = self.desk.settings, self.desk.database
-            fresh.planner, fresh.press = self.office.planner, self.office.press
-            fresh.material = fresh.planner.material
-            self.desk = fresh
-
     def _ping(self) -> None:
-        if address := self.desk.settings.ping:
+        if address := self.office.settings.ping:
             try:
                 request.urlopen(address, timeout=PATIENCE).close()  # noqa: S310 - settings: http(s)
             except (OSError, ValueError) as error:

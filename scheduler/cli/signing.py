@@ -1,30 +1,28 @@
 """sign: a physiotherapist puts a name under what patients will read."""
 
 import sys
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TypeVar
+from datetime import UTC, date, datetime
 
 import click
 
-from scheduler.cli.desk import Desk
+from scheduler.cli.desk import DATE, NAME, Desk, Parsed
 from scheduler.findings import closest, shown, wrong
-from scheduler.material import Material, signing
-from scheduler.material.fields import clean, filled, parse_date
+from scheduler.material import Material, signoff
 from scheduler.material.lessons import CITATION
 from scheduler.material.signoff import ALL, BLOCKS, parse_registration, passages, standing
-from scheduler.material.yamlfile import Unusable
 
-Value = TypeVar("Value")
+NUMBER = Parsed("NUMBER", parse_registration)
 
 
 @click.command()
 @click.argument("what")
-@click.option("--name", required=True, help="The physiotherapist's name.")
-@click.option("--registration", required=True, help="Their registration number, as in PH123456.")
-@click.option("--on", "day", help="The day of signing, as in 2026-11-23; today if left out.")
+@click.option("--name", "by", type=NAME, required=True, help="The physiotherapist's name.")
+@click.option(
+    "--registration", "number", type=NUMBER, required=True, help="Their number, as in PH123456."
+)
+@click.option("--on", "day", type=DATE, help="The day of signing; today if left out.")
 @click.option("--yes", is_flag=True, help="Do not ask whether it has been read.")
-def sign(what: str, name: str, registration: str, day: str | None, *, yes: bool) -> None:
+def sign(what: str, by: str, number: str, day: date | None, *, yes: bool) -> None:
     """Sign WHAT: a lesson's slug, `blocks` (the two warning boxes), or `all`.
 
     For a registered physiotherapist who has read the text as patients get it (see render) against
@@ -37,18 +35,15 @@ def sign(what: str, name: str, registration: str, day: str | None, *, yes: bool)
     folder, material = desk.settings.course, desk.material
     today = desk.today(datetime.now(UTC))
     things = _things(what, material)
-    by = _checked("--name", lambda: filled(clean(name)))
-    number = _checked("--registration", lambda: parse_registration(registration))
-    on = _checked("--on", lambda: parse_date(day)) if day else today
-    if on > today:
+    if (on := day or today) > today:
         raise wrong("--on", None, f"{on} is still to come", "write the day on which it was read")
-    signing.refuse_shipped(folder)
+    signoff.refuse_shipped(folder)
     for each in things:
         click.echo(_described(material, each))
     if not (yes or _confirmed(material, by, number)):
         click.echo("nothing was signed")
         raise click.exceptions.Exit(1)
-    path = signing.sign(folder, material, things, by, number, on=on)
+    path = signoff.sign(folder, material, things, by, number, on=on)
     click.echo(f"signed by {by} ({number}) on {on}, in {shown(path)}")
     stands = standing(Desk().material, today).values()
     if left := [each.what for each in stands if each.state in ("unsigned", "void")]:
@@ -65,13 +60,6 @@ def _things(what: str, material: Material) -> list[str]:
         cure = closest(what, known, f"known are {', '.join(known)} and {ALL}")
         raise wrong("WHAT", None, f'there is no "{what}" to sign', cure)
     return [what]
-
-
-def _checked(option: str, check: Callable[[], Value]) -> Value:
-    try:
-        return check()
-    except Unusable as error:
-        raise wrong(option, None, str(error), error.cure) from None
 
 
 def _described(material: Material, what: str) -> str:

@@ -3,17 +3,17 @@
 There is no account to begin with: whoever can run commands here invites the first administrator.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 import click
 
-from scheduler.cli.desk import Desk, json_option, me, now_option, print_json, print_table
+from scheduler.cli.desk import NAME, Desk, json_option, me, now_option, print_json, print_table
 from scheduler.cli.tailoring import ADDRESS
 from scheduler.findings import closest, wrong
 from scheduler.ledger import staff as ledger
 from scheduler.ledger import trail
-from scheduler.ledger.staff import Member, Role
-from scheduler.material.fields import clean
+from scheduler.ledger.staff import Role
 from scheduler.plan.reasons import timed
 
 
@@ -24,15 +24,13 @@ def staff() -> None:
 
 @staff.command()
 @click.argument("email", type=ADDRESS)
-@click.option("--name", required=True, help="As colleagues know them.")
+@click.option("--name", type=NAME, required=True, help="As colleagues know them.")
 @click.option("--role", type=click.Choice(ledger.ROLES), required=True, help="What they may do.")
 @now_option
 def invite(email: str, name: str, role: Role, now: datetime) -> None:
     """Ask somebody in, or let somebody choose a new password; prints a link, sends nothing."""
-    if not (called := clean(name)):
-        raise click.BadParameter("is empty", param_hint="--name")
     desk = Desk()
-    click.echo(invited(desk, email, called, role, now))
+    click.echo(invited(desk, email, name, role, now))
     ends = (now + ledger.INVITED).astimezone(desk.material.clinic.timezone)
     click.echo(f"good once, until {timed(ends)}; give it to nobody else")
 
@@ -45,11 +43,8 @@ def list_staff(*, as_json: bool) -> None:
     with desk.database.read() as db:
         found = ledger.everyone(db)
     if as_json:
-        rows = [
-            {"email": each.email, "name": each.name, "role": each.role, "joined": each.joined}
-            for each in found
-        ]
-        print_json(rows)
+        names = ("email", "name", "role", "joined")
+        print_json([{name: getattr(each, name) for name in names} for each in found])
         return
     told = [(each.email, each.name, each.role, "" if each.joined else "invited") for each in found]
     print_table(("e-mail", "name", "role", ""), told)
@@ -60,11 +55,7 @@ def list_staff(*, as_json: bool) -> None:
 @now_option
 def end(email: str, now: datetime) -> None:
     """Let somebody in no more; they are signed out at once, everywhere."""
-    desk = Desk()
-    member = _known(desk, email)
-    with desk.database.write() as db:
-        ledger.end(db, member.email, now)
-        trail.tell(db, None, "staff", f"let in no more: {member.email}", at=now, by=me())
+    _change(email, "let in no more", now, lambda db, member: ledger.end(db, member.email, now))
     click.echo("let in no more")
 
 
@@ -73,28 +64,19 @@ def end(email: str, now: datetime) -> None:
 @now_option
 def reset(email: str, now: datetime) -> None:
     """Take somebody's second factor away, when the phone is lost; they are signed out."""
-    desk = Desk()
-    member = _known(desk, email)
-    with desk.database.write() as db:
-        ledger.reset(db, member)
-        words = f"reset the second factor: {member.email}"
-        trail.tell(db, None, "staff", words, at=now, by=me())
+    _change(email, "reset the second factor", now, ledger.reset)
     click.echo("the password alone is enough now, until a new app is set up")
 
 
-def _known(desk: Desk, email: str) -> Member:
-    """Who has this address.
-
-    Raises:
-        WrongInput: nobody does.
-
-    """
-    with desk.database.read() as db:
+def _change(email: str, what: str, now: datetime, act: Callable[..., object]) -> None:
+    """Do something to the member who has this address, and note it."""
+    with Desk().database.write() as db:
         known = {each.email: each for each in ledger.everyone(db)}
-    if email.casefold() not in known:
-        cure = closest(email, known, "see physiopost staff list")
-        raise wrong("EMAIL", None, "nobody has this address", cure)
-    return known[email.casefold()]
+        if not (member := known.get(email.casefold())):
+            cure = closest(email, known, "see physiopost staff list")
+            raise wrong("EMAIL", None, "nobody has this address", cure)
+        act(db, member)
+        trail.tell(db, None, "staff", f"{what}: {member.email}", at=now, by=me())
 
 
 def invited(desk: Desk, email: str, name: str, role: Role, now: datetime) -> str:

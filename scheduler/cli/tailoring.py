@@ -1,11 +1,11 @@
-"""move, hold, resume, skip, pace, at, note, end, reenrol, undo: a physiotherapist's verbs.
+"""move, hold, resume, skip, pace, at, note, correct, end, reenrol, undo: a physiotherapist's verbs.
 
 Each shows the old dates beside the new ones and asks before it does anything.
 """
 
 from collections.abc import Callable
 from datetime import date, datetime, time
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import click
@@ -27,33 +27,45 @@ ADDRESS = Parsed("ADDRESS", parse_address)
 SHOWN = 5  # people whose letters are laid out
 
 
-def verb(name: str) -> Callable[[Callable[..., tailoring.Verb]], click.Command]:
+def asking(function: Callable[..., list[Proposal]], done: str) -> click.Command:
+    """A command of the function's name, which shows what that proposes, asks, and does it."""
+
+    @wraps(function)
+    def run(who: str, now: datetime, *, dry_run: bool, yes: bool, **words: Any) -> None:
+        desk = Desk()
+        if not dry_run:
+            desk.planner.refresh(desk.database, now)
+        proposed = function(who=who, desk=desk, now=now, **words)
+        for each in proposed[:SHOWN]:
+            show(each, desk.material)
+        if len(proposed) > SHOWN:
+            click.echo(f"and {len(proposed) - SHOWN} people more")
+        if dry_run:
+            click.echo("nothing was changed")
+            return
+        if not yes:
+            click.confirm("Do it?", abort=True)
+        tailoring.commit(desk.database, desk.planner, proposed, now, me(), keys=desk.keys)
+        click.echo(done.format(who=who))
+
+    command = click.option("--yes", is_flag=True, help="Do not ask.")(now_option(run))
+    shows = "Show the dates and change nothing."
+    return click.command(click.option("--dry-run", is_flag=True, help=shows)(command))
+
+
+def verb(function: Callable[..., tailoring.Verb]) -> click.Command:
     """A command whose function gives the verb that it stands for."""
 
-    def command(function: Callable[..., tailoring.Verb]) -> click.Command:
-        @wraps(function)
-        def run(who: str, now: datetime, *, dry_run: bool, yes: bool, **words: Any) -> None:
-            desk = Desk()
-            if not dry_run:
-                desk.planner.refresh(desk.database, now)
-            change = function(desk=desk, now=now, **words)
-            proposed = tailoring.propose(desk.database, desk.planner, who, change, now)
-            if settle(desk, [proposed], now, dry_run=dry_run, yes=yes):
-                click.echo(f"done; physiopost undo {who} takes it back")
+    @wraps(function)
+    def propose(who: str, desk: Desk, now: datetime, **words: Any) -> list[Proposal]:
+        change = function(desk=desk, now=now, **words)
+        return [tailoring.propose(desk.database, desk.planner, who, change, now)]
 
-        return click.command(name)(click.argument("who", metavar="ID")(asking(run)))
-
-    return command
+    named = click.argument("who", metavar="ID")(propose)
+    return asking(named, "done; physiopost undo {who} takes it back")
 
 
-def asking(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that shows what it would do, and asks before it does it."""
-    command = click.option("--yes", is_flag=True, help="Do not ask.")(now_option(command))
-    shows = "Show the dates and change nothing."
-    return click.option("--dry-run", is_flag=True, help=shows)(command)
-
-
-@verb("move")
+@verb
 @click.option("--start", type=DATE, help="The day that the course counts from.")
 @click.option("--appointment", type=DATE, help="The day of the first appointment.")
 def move(start: date | None, appointment: date | None, **_: Any) -> tailoring.Verb:
@@ -63,7 +75,7 @@ def move(start: date | None, appointment: date | None, **_: Any) -> tailoring.Ve
     return lambda person: tailoring.move(person, start=start, appointment=appointment)
 
 
-@verb("hold")
+@verb
 @click.option(
     "--from", "first", type=DATE, help="The first day without letters; today if left out."
 )
@@ -77,19 +89,19 @@ def hold(
     return lambda person: tailoring.hold(person, first or today, until, clean(reason), today)
 
 
-@verb("now")
+@verb
 def now(desk: Desk, now: datetime) -> tailoring.Verb:
     """Send the next letter at once; those after it keep their own dates."""
     return lambda person: tailoring.at_once(person, now, desk.today(now))
 
 
-@verb("resume")
+@verb
 def resume(desk: Desk, now: datetime) -> tailoring.Verb:
     """End the hold that is under way; with none under way, take off the next one."""
     return lambda person: tailoring.resume(person, desk.today(now))
 
 
-@verb("skip")
+@verb
 @click.argument("lesson")
 @click.option("--back", is_flag=True, help="Send it after all.")
 def skip(lesson: str, desk: Desk, *, back: bool, **_: Any) -> tailoring.Verb:
@@ -98,35 +110,47 @@ def skip(lesson: str, desk: Desk, *, back: bool, **_: Any) -> tailoring.Verb:
     return lambda person: change(person, lesson, desk.material.course)
 
 
-@verb("pace")
+@verb
 @click.argument("days", type=int, required=False)
 def pace(days: int | None, **_: Any) -> tailoring.Verb:
     """Set the days between letters, 3 to 28; without DAYS the course's own pace."""
     return lambda person: tailoring.pace(person, days)
 
 
-@verb("at")
+@verb
 @click.argument("clock", type=CLOCK, required=False, metavar="[HH:MM]")
 def at(clock: time | None, **_: Any) -> tailoring.Verb:
     """Set the time of day at which letters come; without HH:MM the clinic's."""
     return lambda person: tailoring.at(person, clock)
 
 
-@verb("note")
+@verb
 @click.argument("words", required=False)
 def note(words: str | None, **_: Any) -> tailoring.Verb:
     """Write a note that stands in every letter from now on; without WORDS no note."""
     return lambda person: tailoring.note(person, clean(words) if words else None)
 
 
-@verb("end")
+@verb
+@click.option("--email", type=ADDRESS, default="", help="The new address.")
+@click.option("--name", default="", help="The name, as letters should greet them.")
+@click.option("--physiotherapist", default="", help="Whose name signs a note.")
+def correct(email: str, name: str, physiotherapist: str, **_: Any) -> tailoring.Verb:
+    """Correct a person's address, name or physiotherapist; bounced letters then go on."""
+    given = {"email": email, "name": clean(name), "physiotherapist": clean(physiotherapist)}
+    if not any(given.values()):
+        raise click.UsageError("say --email ADDRESS, --name NAME or --physiotherapist NAME")
+    return lambda person: tailoring.correct(person, **given)
+
+
+@verb
 @click.option("--reason", type=click.Choice(tailoring.ENDINGS), required=True, help="Why.")
 def end(reason: tailoring.Ending, **_: Any) -> tailoring.Verb:
     """End a course: nothing more is sent."""
     return lambda person: tailoring.end(person, reason)
 
 
-@verb("reenrol")
+@verb
 @click.option("--appointment", type=DATE, required=True, help="The new first appointment.")
 @click.option("--consent", type=DATE, required=True, help="The day on which the person agreed.")
 def reenrol(appointment: date, consent: date, desk: Desk, now: datetime) -> tailoring.Verb:
@@ -136,20 +160,12 @@ def reenrol(appointment: date, consent: date, desk: Desk, now: datetime) -> tail
     return lambda person: tailoring.reenrol(person, appointment, consent, now)
 
 
-@click.command()
+@partial(asking, done="taken back")
 @click.argument("who", metavar="ID|IMPORT")
-@asking
-def undo(who: str, now: datetime, *, dry_run: bool, yes: bool) -> None:
+def undo(who: str, desk: Desk, now: datetime) -> list[Proposal]:
     """Take back the last change of a person, or a whole import before its first letter went."""
-    desk = Desk()
-    if not dry_run:
-        desk.planner.refresh(desk.database, now)
-    if who.startswith(BATCH):
-        proposed = tailoring.undo_batch(desk.database, desk.planner, who, now)
-    else:
-        proposed = [tailoring.undo(desk.database, desk.planner, who, now)]
-    if settle(desk, proposed, now, dry_run=dry_run, yes=yes):
-        click.echo("taken back")
+    parts = desk.database, desk.planner, who, now
+    return tailoring.undo_batch(*parts) if who.startswith(BATCH) else [tailoring.undo(*parts)]
 
 
 @click.command()
@@ -170,25 +186,8 @@ def allow(address: str) -> None:
     desk = Desk()
     with desk.database.write() as db:
         if not lift(db, desk.keys, address):
-            raise wrong("ADDRESS", None, "is not on the list of those not to be written to", "")
+            raise wrong("ADDRESS", None, "is not on the list of those not to be written to")
     click.echo("it may be written to again; physiopost reenrol ID begins a course anew")
-
-
-def settle(
-    desk: Desk, proposed: list[Proposal], now: datetime, *, dry_run: bool, yes: bool
-) -> bool:
-    """Show what is proposed, ask, and do it; whether it was done."""
-    for each in proposed[:SHOWN]:
-        show(each, desk.material)
-    if len(proposed) > SHOWN:
-        click.echo(f"and {len(proposed) - SHOWN} people more")
-    if dry_run:
-        click.echo("nothing was changed")
-        return False
-    if not yes:
-        click.confirm("Do it?", abort=True)
-    tailoring.commit(desk.database, desk.planner, proposed, now, me(), keys=desk.keys)
-    return True
 
 
 def show(proposal: Proposal, material: Material) -> None:
@@ -197,8 +196,8 @@ def show(proposal: Proposal, material: Material) -> None:
     rows = []
     for row in proposal.all_rows:
         lesson = material.course.by_slug[row.lesson]
-        told = (str(lesson.week), lesson.title, _date(row.was), _date(row.becomes), row.why)
-        rows.append(told)
+        dates = _date(row.was), _date(row.becomes)
+        rows.append((str(lesson.week), lesson.title, *dates, row.why))
     print_table(("week", "letter", "was", "becomes", ""), rows)
     if not proposal.moves:
         click.echo("no letter's date changes")

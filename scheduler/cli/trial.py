@@ -7,17 +7,15 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 
-from scheduler.cli.desk import DATE, PATH, Desk, console, print_table
+from scheduler.cli.desk import DATE, PATH, Desk, console, print_table, progress
 from scheduler.cli.people import print_timelines
 from scheduler.findings import shown
 from scheduler.material.clinic import DAYS
 from scheduler.plan.calendar import DAY, Calendar
 from scheduler.plan.reasons import dated, days, on, timed
-from scheduler.simulate.almanac import write_almanac
-from scheduler.simulate.simulation import Simulated
+from scheduler.simulate.simulation import Simulated, almanac
 from scheduler.simulate.simulation import simulate as run_simulation
 from scheduler.simulate.world import Trial
 
@@ -60,13 +58,14 @@ def simulate(
     calendar = desk.planner.calendar
     _chart(done.verdict.days, calendar)
     _told(done, desk)
-    almanac = folder / "almanac.svg"
-    write_almanac(almanac, done.verdict.days, calendar, desk.settings.templates)
-    click.echo(f"The post as a calendar: {shown(almanac)}")
+    picture = folder / "almanac.svg"
+    svg = almanac(done.verdict.days, calendar, desk.settings.templates)
+    picture.write_text(svg, encoding="utf-8")
+    click.echo(f"The post as a calendar: {shown(picture)}")
     for fault in done.verdict.faults[:MOST_FAULTS]:
         click.echo(f"{fault.kind}: {fault.lesson} to {fault.who}, {fault.at:%Y-%m-%dT%H:%MZ}")
     click.echo(f"\n{done.verdict.line}")
-    sys.exit(1 if done.verdict.faults else 0)
+    sys.exit(bool(done.verdict.faults))
 
 
 @click.command()
@@ -76,20 +75,17 @@ def demo() -> None:
 
 
 def _simulate(desk: Desk, folder: Path, trial: Trial) -> Simulated:
-    columns = (TextColumn("letters"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console()) as bar:
+    with progress() as bar:
         task = bar.add_task("letters", total=None)
 
-        def progress(sent: int, total: int) -> None:
+        def tell(sent: int, total: int) -> None:
             bar.update(task, completed=sent, total=total)
 
-        done = run_simulation(desk.settings, desk.material, folder, trial, progress)
+        done = run_simulation(desk.settings, desk.material, folder, trial, tell)
     print_timelines(done.timelines, desk.material)
-    first, last = done.world.began.date(), done.world.now.date()
-    click.echo(
-        f"\n{len(done.posted)} letters to {trial.scale or len(done.timelines)} people, "
-        f"{dated(first)} to {dated(last)}, on a simulated clock."
-    )
+    span = f"{dated(done.world.began.date())} to {dated(done.world.now.date())}"
+    people = trial.scale or len(done.timelines)
+    click.echo(f"\n{len(done.posted)} letters to {people} people, {span}, on a simulated clock.")
     if done.index:
         click.echo(f"Leaf through them: {shown(done.index)}")
     return done
@@ -123,10 +119,8 @@ def _told(done: Simulated, desk: Desk) -> None:
     minutes = Counter(letter.at.replace(second=0, microsecond=0) for letter in done.posted)
     if minutes:
         busiest = min(minutes, key=lambda minute: (-minutes[minute], minute))
-        local = busiest.astimezone(zone)
-        click.echo(
-            f"\nBusiest minute: {timed(local)} ({busiest:%H:%M} UTC), {minutes[busiest]:,} letters."
-        )
+        when = f"{timed(busiest.astimezone(zone))} ({busiest:%H:%M} UTC)"
+        click.echo(f"\nBusiest minute: {when}, {minutes[busiest]:,} letters.")
     if world.away:
         longest = max(back - gone for gone, back in world.away)
         click.echo(f"The service was away {len(world.away)} times, up to {_length(longest)}.")

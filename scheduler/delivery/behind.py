@@ -4,7 +4,7 @@ A silence has to be noticed, so each round leaves a heartbeat, and its absence i
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Self
@@ -62,40 +62,24 @@ def behind(
     now: datetime,
 ) -> list[Behind]:
     """Everybody under way who is behind, the longest first; `barred` is what may not be sent."""
-    found = [
-        each
-        for person, letters in timelines
-        if person.status == "active"
-        for each in _of(person, letters, barred, last, now)
-    ]
+    found = []
+    for person, letters in timelines:
+        for letter in letters if person.status == "active" else ():
+            if letter.state in STUCK and letter.local:
+                why = "; ".join(filter(None, [STUCK[letter.state], letter.outcome]))
+                found.append(Behind(person.id, letter.lesson, letter.local.date(), why))
+            elif letter.overdue:
+                why = _why(letter, barred.get(letter.lesson, ()), last, now)
+                found.append(Behind(person.id, letter.lesson, letter.overdue, why))
+                break  # the others wait for this one
     return sorted(found, key=lambda each: (each.since, each.id))
 
 
-def _of(
-    person: Person,
-    letters: Iterable[PlannedLetter],
-    barred: Mapping[str, tuple[Standing, ...]],
-    last: Heartbeat | None,
-    now: datetime,
-) -> Iterator[Behind]:
-    for letter in letters:
-        if letter.state in STUCK and letter.local:
-            why = "; ".join(filter(None, [STUCK[letter.state], letter.outcome]))
-            yield Behind(person.id, letter.lesson, letter.local.date(), why)
-        elif letter.overdue:
-            why = _why(letter, barred, last, now)
-            yield Behind(person.id, letter.lesson, letter.overdue, why)
-            return  # the others wait for this one
-
-
 def _why(
-    letter: PlannedLetter,
-    barred: Mapping[str, tuple[Standing, ...]],
-    last: Heartbeat | None,
-    now: datetime,
+    letter: PlannedLetter, signs: Iterable[Standing], last: Heartbeat | None, now: datetime
 ) -> str:
-    if standings := barred.get(letter.lesson):
-        return "; ".join(f"{each.what}: {each.words}" for each in standings)
+    if unsigned := "; ".join(f"{each.what}: {each.words}" for each in signs):
+        return unsigned
     if letter.outcome:
         return f"put off: {letter.outcome}"
     if last is None or now - last.at > SILENCE:

@@ -46,12 +46,7 @@ class NotEvents(ValueError):
 
 
 def verify(key: str, body: bytes, signature: str, timestamp: str) -> bool:
-    """Whether SendGrid signed this body.
-
-    Raises:
-        WrongInput: the key is not one (ask with an empty body when the service starts).
-
-    """
+    """Whether SendGrid signed this body; WrongInput if the key is none, even for an empty body."""
     webhook = _webhook(key)
     if not (timestamp.isascii() and timestamp.isdecimal()):
         return False
@@ -62,12 +57,7 @@ def verify(key: str, body: bytes, signature: str, timestamp: str) -> bool:
 
 
 def parse(body: bytes) -> list[Event]:
-    """The events of a body that was verified.
-
-    Raises:
-        NotEvents: it is no list of events.
-
-    """
+    """The events of a body that was verified; NotEvents if it is no list of them."""
     try:
         told = json.loads(body)
     except (ValueError, RecursionError):
@@ -89,12 +79,11 @@ def _webhook(key: str) -> Any:
 def _event(told: Mapping[str, Any]) -> Event:
     kind = _word(told, "event", WORD) or "unknown"
     blocked = kind == "bounce" and told.get("type") == "blocked"
-    delivery = _word(told, ARGUMENT, OPAQUE)
+    nameless = sha256(repr(told).encode("utf-8", "replace")).hexdigest()
     return Event(
-        id=_word(told, "sg_event_id", OPAQUE)
-        or sha256(repr(told).encode("utf-8", "replace")).hexdigest(),
+        id=_word(told, "sg_event_id", OPAQUE) or nameless,
         kind="blocked" if blocked else kind,
-        delivery=delivery or None,
+        delivery=_word(told, ARGUMENT, OPAQUE) or None,
         message=_text(told, "sg_message_id").partition(".")[0][:100],
         at=_instant(told.get("timestamp")),
         reason=_reason(told),

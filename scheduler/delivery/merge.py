@@ -16,7 +16,7 @@ from scheduler.plan.rules import PlannedLetter
 def merge_values(
     person: Person, following: PlannedLetter | None, keys: Keys, clinic: str
 ) -> dict[str, str]:
-    """What a letter says to this person alone; `following` is the letter that comes after it."""
+    """What a letter says to this person alone, as it is kept; `following` comes after it."""
     if following and following.local:
         coming = f"Your next letter comes on {in_words(following.local.date())}."
     elif following:
@@ -26,7 +26,7 @@ def merge_values(
     return {
         "first_name": first_name(person.name),
         "next_letter": coming,
-        "stop_url": keys.stop_url(person.enrolment_id),
+        "stop_url": keys.unproven_url(person.enrolment_id),
         "note": person.note or "",
         "note_by": f"{person.physiotherapist}, {clinic}" if person.physiotherapist else clinic,
     }

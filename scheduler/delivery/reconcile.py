@@ -12,10 +12,11 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Protocol, runtime_checkable
 
 from scheduler.delivery.channels import Outcome
-from scheduler.delivery.channels.sendgrid_logs import Doubt, LookUp, Suppression, Unavailable
+from scheduler.delivery.channels.sendgrid_logs import LookUp, Suppression, Unavailable
 from scheduler.ledger import doubts, facts
 from scheduler.ledger.claims import Claim
 from scheduler.ledger.database import Database
@@ -26,6 +27,7 @@ SILENCE, KEPT = timedelta(hours=24), timedelta(days=29)  # logs are kept for thi
 DAY = timedelta(days=1)
 AT_ONCE = 20  # look-ups in a round: each takes two requests
 PULLED = "suppressions_pulled"
+DELIVERY = attrgetter("delivery")
 
 
 @runtime_checkable
@@ -34,7 +36,7 @@ class Witness(Protocol):
 
     lease: timedelta
 
-    def look_up(self, doubts: Sequence[Doubt]) -> LookUp:
+    def look_up(self, doubts: Sequence[Claim]) -> LookUp:
         """What its records show of these."""
 
     def suppressions(self, since: datetime) -> Iterator[Suppression]:
@@ -50,10 +52,10 @@ def reconcile(
         silent = doubts.silent(db, now - SILENCE, now - KEPT, AT_ONCE)
     if not (unsure or silent):
         return [], ""
-    told = witness.look_up([_doubt(claim) for claim in (*unsure, *silent)])
+    told = witness.look_up([*unsure, *silent])
     known: list[tuple[Claim, Outcome]] = []
     with database.write() as db:
-        for claim in sorted(unsure, key=_id):  # in one order, as record() does
+        for claim in sorted(unsure, key=DELIVERY):  # in one order, as record() does
             if found := told.found.get(claim.delivery):
                 known.append((claim, Outcome("accepted", reference=found.message)))
                 doubts.set_fate(db, claim.delivery, found.status)
@@ -61,7 +63,7 @@ def reconcile(
                 if claim.looks and _believable(claim, told, witness.lease, now):
                     known.append((claim, Outcome("deferred")))
                 doubts.looked(db, claim.delivery, now)
-        for claim in sorted(silent, key=_id):
+        for claim in sorted(silent, key=DELIVERY):
             found = told.found.get(claim.delivery)
             if found or claim.delivery in told.not_found:
                 doubts.set_fate(db, claim.delivery, found.status if found else "untraced")
@@ -92,11 +94,3 @@ def _believable(claim: Claim, told: LookUp, lease: timedelta, now: datetime) -> 
     """Whether not being found means that the letter was never taken."""
     ended = claim.claimed_at + lease
     return now - claim.claimed_at >= AGAIN and told.newest is not None and told.newest > ended
-
-
-def _id(claim: Claim) -> str:
-    return claim.delivery
-
-
-def _doubt(claim: Claim) -> Doubt:
-    return Doubt(claim.delivery, claim.address, claim.claimed_at)

@@ -236,7 +236,7 @@ class Round:
 
     def _decide(self, person: Person, sent: Sent, now: datetime) -> Decision:
         """Whether a letter goes now, which one, with what words, and when to look again."""
-        ahead = self.planner.ahead(person, sent, now)
+        ahead = iter(self.planner.ahead(person, sent, now))
         letter = next(ahead, None)
         if letter is None or letter.utc is None or letter.utc > now:
             return Decision(next_due=letter.utc if letter else None)
@@ -247,7 +247,7 @@ class Round:
             lesson=letter.lesson,
             edition=self.press.edition(letter.lesson, bool(person.note), person.style),
             planned_for=letter.utc,
-            merge=self.keys.unproven(merge_values(person, following, self.keys, clinic)),
+            merge=merge_values(person, following, self.keys, clinic),
             reasons=letter.reasons,
         )
 

@@ -2,19 +2,20 @@
 
 1. A check looks at one thing and changes nothing: not the database, which is not brought up to date
    here, and nothing outside. Only a folder for letters is made where there is none.
-2. What is not well comes with the cure. What was not looked at says why.
+2. It gives words where all is well. What is not well is raised with the cure (Unwell), and what
+   was not looked at with the reason (Unseen).
 3. A check that fails by itself is not well; its own words are not told, since they may hold names.
 """
 
 from collections.abc import Callable
 
 from scheduler.doctor import machine, records, way_out
-from scheduler.doctor.check import Check, Unseen, Ward
-from scheduler.findings import NotDone
+from scheduler.doctor.check import Check, Unseen, Unwell, Ward
+from scheduler.findings import NotDone, WrongInput
 
 __all__ = ["Check", "Ward", "examine"]
 
-CHECKS: dict[str, Callable[[Ward], Check]] = {
+CHECKS: dict[str, Callable[[Ward], str]] = {
     "versions": machine.versions,
     "database": records.database,
     "course": records.course,
@@ -28,7 +29,6 @@ CHECKS: dict[str, Callable[[Ward], Check]] = {
     "DKIM": way_out.dkim,
     "DMARC": way_out.dmarc,
     "backup": records.backup,
-    "secret": machine.secret,
     "files": machine.files,
     "disk": machine.disk,
     "clock": records.clock,
@@ -41,11 +41,15 @@ def examine(ward: Ward) -> list[Check]:
     return [_looked(name, check, ward) for name, check in CHECKS.items()]
 
 
-def _looked(name: str, check: Callable[[Ward], Check], ward: Ward) -> Check:
+def _looked(name: str, check: Callable[[Ward], str], ward: Ward) -> Check:
     try:
-        return check(ward)
+        return Check(name, True, check(ward))
     except Unseen as reason:
         return Check(name, None, str(reason))
+    except Unwell as error:
+        return Check(name, False, str(error), error.cure)
+    except WrongInput as error:
+        return Check(name, False, error.findings[0].words, error.findings[0].cure)
     except NotDone as error:
         return Check(name, False, str(error), "see database, above")
     except Exception as error:  # noqa: BLE001 - one check never stops the others

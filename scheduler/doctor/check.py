@@ -34,5 +34,13 @@ class Ward:
     outside: bool
 
 
+class Unwell(Exception):
+    """It is not well: what is amiss, and the cure."""
+
+    def __init__(self, words: str, cure: str) -> None:
+        super().__init__(words)
+        self.cure = cure
+
+
 class Unseen(Exception):
     """It was not looked at, for this reason."""

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from scheduler.backup import FACT
 from scheduler.delivery.behind import SILENCE, Heartbeat
-from scheduler.doctor.check import Check, Unseen, Ward
+from scheduler.doctor.check import Unseen, Unwell, Ward
 from scheduler.ledger import deliveries, doubts, facts, people, vitals
 from scheduler.ledger.database import Database
 from scheduler.ledger.tables import HEAD
@@ -19,111 +19,114 @@ HEARD = timedelta(days=2)  # SendGrid tells of a letter within minutes
 LETTERS = "physiopost plan --behind names them, with the reasons"
 
 
-def database(ward: Ward) -> Check:
+def database(ward: Ward) -> str:
     """Opened, and of this program's version."""
     if ward.database is None:
-        cure = "look at PHYSIOPOST_DATABASE; physiopost run makes a new one"
-        return Check("database", False, ward.faults["database"], cure)
+        file = ward.settings.file
+        new = file is not None and not file.exists()
+        broken = "if it is broken, move it away and physiopost restore FILE, the last backup"
+        cure = "physiopost run makes a new one" if new else broken
+        raise Unwell(ward.faults["database"], f"look at PHYSIOPOST_DATABASE; {cure}")
     if (there := ward.database.version) != HEAD:
         words = f"its tables are of version {there or 'none'}, the program's of {HEAD}"
         cure = "stop the service, back up, physiopost run; or install the newer program"
-        return Check("database", False, words, cure)
-    return Check("database", True, f"it opens, and its tables are the newest ({HEAD})")
+        raise Unwell(words, cure)
+    return f"it opens, and its tables are the newest ({HEAD})"
 
 
-def course(ward: Ward) -> Check:
+def course(ward: Ward) -> str:
     """Read and found usable, with the clinic and the countries."""
     if ward.material is None:
-        return Check("course", False, ward.faults["course"], "physiopost check")
-    return Check("course", True, f"{len(ward.material.course.lessons)} lessons, and the clinic")
+        raise Unwell(ward.faults["course"], "physiopost check")
+    return f"{len(ward.material.course.lessons)} lessons, and the clinic"
 
 
-def clock(ward: Ward) -> Check:
+def clock(ward: Ward) -> str:
     """A clock that was set back would send letters late, and one set forward early."""
     with _opened(ward).read() as db:
         last = Heartbeat.last(db)
         written = max(filter(None, [vitals.newest(db), last.at if last else None]), default=None)
     if written and written - ward.now > ASTRAY:
         words = f"it says {ward.now:%Y-%m-%d %H:%M} UTC, but rows are from {written:%Y-%m-%d %H:%M}"
-        return Check("clock", False, words, "set it: timedatectl set-ntp true")
-    return Check("clock", True, f"{ward.now:%Y-%m-%d %H:%M} UTC, after the newest row")
+        raise Unwell(words, "set it: timedatectl set-ntp true")
+    return f"{ward.now:%Y-%m-%d %H:%M} UTC, after the newest row"
 
 
-def rounds(ward: Ward) -> Check:
+def rounds(ward: Ward) -> str:
     """Whether the worker is at work."""
     cure = "start physiopost run, and look at what it says"
     with _opened(ward).read() as db:
         last = Heartbeat.last(db)
     if last is None:
-        return Check("rounds", False, "no round has run yet", cure)
+        raise Unwell("no round has run yet", cure)
     if ward.now - last.at > SILENCE:
-        return Check("rounds", False, f"none since {last.at:%Y-%m-%d %H:%M} UTC", cure)
+        raise Unwell(f"none since {last.at:%Y-%m-%d %H:%M} UTC", cure)
     if last.down:
-        return Check("rounds", False, f"the channel is down: {last.down}", "see channel, below")
-    return Check("rounds", True, f"the last one ended at {last.at:%H:%M} UTC")
+        raise Unwell(f"the channel is down: {last.down}", "see channel, below")
+    return f"the last one ended at {last.at:%H:%M} UTC"
 
 
-def signatures(ward: Ward) -> Check:
+def signatures(ward: Ward) -> str:
     """By e-mail nothing goes that no physiotherapist signed."""
     material = _material(ward)
     stands = standing(material, material.clinic.today(ward.now))
     number = sum(each.state != "signed" for each in stands.values())
     if not number:
-        return Check("signatures", True, f"all {len(stands)} texts are signed")
+        return f"all {len(stands)} texts are signed"
     words = f"{number} of {len(stands)} texts are not signed"
     if ward.settings.channel == "folder":
-        return Check("signatures", True, f"{words}: into the folder they go as drafts")
+        return f"{words}: into the folder they go as drafts"
     cure = "a physiotherapist reads and signs: physiopost sign all --name … --registration …"
-    return Check("signatures", False, f"{words}: their letters wait", cure)
+    raise Unwell(f"{words}: their letters wait", cure)
 
 
-def in_doubt(ward: Ward) -> Check:
+def in_doubt(ward: Ward) -> str:
     """Letters of which nobody knows whether they arrived."""
     with _opened(ward).read() as db:
         number = len(doubts.unknown(db))
     if number:
         words = f"{count(number, 'letter')} may have arrived, and nobody knows"
-        return Check("doubts", False, words, f"{LETTERS}; then physiopost settle ID LESSON")
-    return Check("doubts", True, "no letter is in doubt")
+        raise Unwell(words, f"{LETTERS}; then physiopost settle ID LESSON")
+    return "no letter is in doubt"
 
 
-def late(ward: Ward) -> Check:
+def late(ward: Ward) -> str:
     """Letters that are due and have not gone."""
     with _opened(ward).read() as db:
         number = sum(people.due_at(db, ward.now - LATE).values())
     if number:
-        return Check("late", False, f"{count(number, 'letter')} should have gone", LETTERS)
-    return Check("late", True, "no letter is late")
+        raise Unwell(f"{count(number, 'letter')} should have gone", LETTERS)
+    return "no letter is late"
 
 
-def events(ward: Ward) -> Check:
+def events(ward: Ward) -> str:
     """Whether SendGrid tells us what becomes of letters."""
     if ward.settings.channel != "sendgrid":
         raise Unseen("only SendGrid sends events")
     if not ward.settings.webhook_key:
         cure = "turn on the signed Event Webhook, and set PHYSIOPOST_WEBHOOK_KEY_FILE"
-        return Check("events", False, "no verification key is set, so no event is taken", cure)
+        raise Unwell("no verification key is set, so no event is taken", cure)
     with _opened(ward).read() as db:
         sent, told = (each(db, ward.now - HEARD) for each in (deliveries.went, vitals.heard))
     if sent and not told:
         cure = "look in SendGrid's Event Webhook whether it is on, and at which address"
-        return Check("events", False, "letters went, and no event came for two days", cure)
-    return Check("events", True, "they come in" if told else "no letter went for two days")
+        raise Unwell("letters went, and no event came for two days", cure)
+    return "they come in" if told else "no letter went for two days"
 
 
-def backup(ward: Ward) -> Check:
+def backup(ward: Ward) -> str:
     """How old the last one is."""
     with _opened(ward).read() as db:
         kept, written = facts.get(db, FACT), vitals.newest(db)
     if not kept and not written:
         raise Unseen("there is nothing to back up yet")
     if not kept:
-        return Check("backup", False, "none was made yet", "physiopost backup")
+        raise Unwell("none was made yet", "physiopost backup")
     made = datetime.fromisoformat(kept)
     words = f"the last one is of {made:%Y-%m-%d %H:%M} UTC"
     if ward.now - made > KEPT:
-        return Check("backup", False, words, "physiopost backup, each night")
-    return Check("backup", True, words)
+        raise Unwell(words, "physiopost backup, each night")
+    return words
 
 
 def _opened(ward: Ward) -> Database:

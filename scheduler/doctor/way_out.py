@@ -15,44 +15,32 @@ from python_http_client.exceptions import HTTPError
 from scheduler.delivery.channels import ChannelDown, open_channel
 from scheduler.delivery.channels.sendgrid_http import NotConnected, Wire, client
 from scheduler.delivery.channels.smtp_session import Session
-from scheduler.doctor.check import Check, Unseen, Ward
-from scheduler.findings import WrongInput
+from scheduler.doctor.check import Unseen, Unwell, Ward
 from scheduler.settings import Settings
 
 PATIENCE = 4.0  # seconds for a name server
 SENDS = "mail.send"  # SendGrid's name for the right
 
 
-def channel(ward: Ward) -> Check:
+def channel(ward: Ward) -> str:
     """Whether it is there and lets us in; nothing is sent."""
     settings = ward.settings
     if settings.channel == "folder":
-        return _folder(settings)
-    _asked(ward)
-    return _smtp(settings) if settings.channel == "smtp" else _sendgrid(settings)
-
-
-def _folder(settings: Settings) -> Check:
-    try:
         with open_channel(settings):
-            return Check("channel", True, "letters go into a folder; it can be written to")
-    except WrongInput as error:
-        finding = error.findings[0]
-        return Check("channel", False, finding.words, finding.cure)
-
-
-def _smtp(settings: Settings) -> Check:
+            return "letters go into a folder; it can be written to"
+    _asked(ward)
     server = settings.smtp
-    if server is None:
-        raise AssertionError  # Settings.from_environment sees to it
+    if settings.channel == "sendgrid" or server is None:  # over SMTP there always is one
+        return _sendgrid(settings)
     try:
         Session(server, ssl.create_default_context()).quit()
     except ChannelDown as down:
-        return Check("channel", False, str(down), "look at PHYSIOPOST_SMTP, and at the mail server")
-    return Check("channel", True, f"{server.host}:{server.port} takes our login")
+        cure = "look at PHYSIOPOST_SMTP, and at the mail server"
+        raise Unwell(str(down), cure) from None
+    return f"{server.host}:{server.port} takes our login"
 
 
-def _sendgrid(settings: Settings) -> Check:
+def _sendgrid(settings: Settings) -> str:
     wire = Wire(settings.sendgrid_host)
     cure = "look at SENDGRID_API_KEY and PHYSIOPOST_SENDGRID_HOST"
     try:
@@ -60,48 +48,48 @@ def _sendgrid(settings: Settings) -> Check:
         rights = json.loads(answer.body)["scopes"]
     except HTTPError as error:
         words = "refuses the API key" if error.status_code in (401, 403) else "does not say"
-        return Check("channel", False, f"SendGrid {words} ({error.status_code})", cure)
+        raise Unwell(f"SendGrid {words} ({error.status_code})", cure) from None
     except (NotConnected, OSError, HTTPException, ValueError, KeyError, TypeError) as error:
         words = f"{settings.sendgrid_host} gives no answer ({type(error).__name__})"
-        return Check("channel", False, words, cure)
+        raise Unwell(words, cure) from None
     finally:
         wire.close()
     if SENDS not in rights:
-        return Check("channel", False, "SendGrid's key may not send mail", "give it that right")
-    return Check("channel", True, "SendGrid knows the key, and it may send mail")
+        raise Unwell("SendGrid's key may not send mail", "give it that right")
+    return "SendGrid knows the key, and it may send mail"
 
 
-def spf(ward: Ward, resolver: Resolver | None = None) -> Check:
+def spf(ward: Ward, resolver: Resolver | None = None) -> str:
     """Whether the domain says which servers send for it."""
     domain = _domain(ward)
     if ward.settings.channel == "sendgrid":
         raise Unseen("SendGrid sends with a return address of its own; its DKIM counts")
     if any(each.startswith("v=spf1") for each in _texts(domain, resolver)):
-        return Check("SPF", True, f"{domain} has a record")
+        return f"{domain} has a record"
     cure = f"put a TXT record with v=spf1 at {domain}; your mail provider says which"
-    return Check("SPF", False, f"{domain} has no record: letters look like spam", cure)
+    raise Unwell(f"{domain} has no record: letters look like spam", cure)
 
 
-def dkim(ward: Ward, resolver: Resolver | None = None) -> Check:
+def dkim(ward: Ward, resolver: Resolver | None = None) -> str:
     """Whether what SendGrid signs with can be looked up."""
     domain = _domain(ward)
     if ward.settings.channel != "sendgrid":
         raise Unseen("only a letter shows its key: send a test letter, look for dkim=pass")
     if any("p=" in each for each in _texts(f"s1._domainkey.{domain}", resolver)):
-        return Check("DKIM", True, f"{domain} has SendGrid's key")
+        return f"{domain} has SendGrid's key"
     cure = "authenticate the domain in SendGrid, and put its records into the DNS"
-    return Check("DKIM", False, f"{domain} lacks SendGrid's key: letters look like spam", cure)
+    raise Unwell(f"{domain} lacks SendGrid's key: letters look like spam", cure)
 
 
-def dmarc(ward: Ward, resolver: Resolver | None = None) -> Check:
+def dmarc(ward: Ward, resolver: Resolver | None = None) -> str:
     """Whether the domain, or the one above it, says what to do with forgeries."""
     domain = _domain(ward)
     labels = domain.split(".")
     for name in (".".join(labels[at:]) for at in range(len(labels) - 1)):
         if any(each.startswith("v=DMARC1") for each in _texts(f"_dmarc.{name}", resolver)):
-            return Check("DMARC", True, f"{name} has a record")
+            return f"{name} has a record"
     cure = f"put a TXT record with v=DMARC1; p=none at _dmarc.{domain}, to begin with"
-    return Check("DMARC", False, f"{domain} has no record: large providers ask for one", cure)
+    raise Unwell(f"{domain} has no record: large providers ask for one", cure)
 
 
 def _texts(name: str, resolver: Resolver | None) -> list[str]:

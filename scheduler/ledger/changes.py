@@ -1,10 +1,12 @@
-"""Changes to people: each is written with who made it, and most can be taken back.
+"""Changes to people: each is written with who made it and where, and most can be taken back.
 
 1. A Change is a person before and after. Nobody before: new. Nobody after: taken away again, which
    is only done while nothing was sent. Another enrolment after: enrolled anew, or that taken back.
-2. write() puts down the rows, the next due dates that follow (D1), a line of audit that names
+2. Whoever agrees to words that are not named agrees to those of clinic.yaml: their version is kept
+   with the person, the words themselves as a fact.
+3. write() puts down the rows, the next due dates that follow (D1), a line of audit that names
    nobody, and under `undo` the fields as they were.
-3. last() and of_batch() are the changes that would take back what was written.
+4. last() and of_batch() are the changes that would take back what was written.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +18,12 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 
 from scheduler.findings import NotDone
-from scheduler.ledger import aftermath, deliveries, people
+from scheduler.ledger import aftermath, deliveries, facts, people
 from scheduler.ledger.bulk import named
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
-from scheduler.ledger.tables import audit, undo
+from scheduler.ledger.tables import audit, fact, insert_new, undo
+from scheduler.ledger.trail import whence
 from scheduler.plan.enrolment import Hold, Sent
 from scheduler.plan.reasons import dated
 
@@ -56,18 +59,23 @@ class Change:
         return tuple(name for name in FIELDS if getattr(before, name) != getattr(after, name))
 
     def kept(self, planner: Planner, gone: Mapping[str, Sent], now: datetime) -> "Change":
-        """The same, with the distance between letters kept where the pace changes half way."""
+        """The same, with which words were agreed to, and the distance of letters at a new pace."""
         before, after = self.before, self.after
-        if not (before and after) or self.undoes or "enrolment_id" in self.fields:
+        if after is None or self.undoes:
             return self
-        sent = gone.get(after.enrolment_id, {})
-        return replace(self, after=planner.keep_distance(before, after, sent, now))
+        if not (after.agreed_to or (before and before.consent == after.consent)):
+            after = replace(after, agreed_to=planner.material.clinic.agreement)
+        if before and before.enrolment_id == after.enrolment_id:
+            sent = gone.get(after.enrolment_id, {})
+            after = planner.keep_distance(before, after, sent, now)
+        return replace(self, after=after)
 
     @property
     def words(self) -> str:
         """`start: none → Mon 30 Nov 2026`; never a name, an address or a note."""
         if self.before is None:
-            return "enrolled"
+            who = self.person
+            return f"enrolled; agreed to wording {who.agreed_to} on {shown(who.consent)}"
         if self.after is None:
             return "taken away again"
         told = [name for name in self.fields if name not in SILENT]
@@ -105,6 +113,10 @@ def write(
             changed.append((after, due))
         else:
             _renew(db, before, after, due, now)
+    if any(each.before is None or "agreed_to" in each.fields for each in changes):
+        clinic = planner.material.clinic
+        words = {"name": facts.CONSENT + clinic.agreement, "value": clinic.consent}
+        insert_new(db, fact, [words])
     people.add(db, new)
     people.change(db, changed)
     aftermath.hold_touched(db, planner, [each.after for each in changes if each.after], now)
@@ -185,11 +197,11 @@ def _note(
     lines = [
         {
             "at": now,
-            "by": by,
             "action": change.action,
             "enrolment_id": change.person.enrolment_id,
             "batch": batch,
             "words": change.words,
+            **whence(by),
         }
         for change in changes
     ]

@@ -205,7 +205,7 @@ def _end(
         query = update(enrolment).where(enrolment.c.id == person.enrolment_id)
         db.execute(query.values(status=status, next_due_at=None))
         words = "the address must not be written to"
-        trail.tell(db, person.enrolment_id, status, words, at=now, by="the service")
+        trail.tell(db, person.enrolment_id, status, words, at=now, by="the service · a round")
 
 
 def _move_on(db: Connection, decided: Sequence[tuple[Person, Decision]]) -> None:

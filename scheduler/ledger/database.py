@@ -12,14 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import (
-    ArgumentError,
-    DatabaseError,
-    IntegrityError,
-    NoSuchModuleError,
-    OperationalError,
-)
+from sqlalchemy import Connection, Engine, create_engine, event, exc, inspect, make_url, text
 
 from scheduler.findings import NotDone, wrong
 from scheduler.ledger.tables import HEAD, metadata
@@ -29,13 +22,9 @@ CHECKPOINT = "wal_autocheckpoint=10000"  # pages of 4 kB: a big round tidies up 
 MIGRATING = 729_202_611  # the number of the lock; any will do that nobody else uses
 
 
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
-
-
 WAYS: Mapping[str, Any] = {
     "hide_parameters": True,
-    "json_serializer": _json,
+    "json_serializer": lambda value: orjson.dumps(value).decode(),
     "json_deserializer": orjson.loads,
 }
 
@@ -59,10 +48,10 @@ class Database:
             if migrate and self.version != HEAD:
                 _migrate(self.engine, self.version)
                 self.version = HEAD
-        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError):
+        except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError, ValueError):
             cure = "set sqlite:///FILE or postgresql+psycopg://…"
             raise wrong("PHYSIOPOST_DATABASE", None, "cannot be used", cure) from None
-        except DatabaseError as error:
+        except exc.DatabaseError as error:
             words = str(error.orig).splitlines()[0]
             raise NotDone(f"the database cannot be opened: {words}") from None
 
@@ -120,9 +109,9 @@ def _in_words() -> Iterator[None]:
     """A database that is locked, full or gone, as one line; never the values of a statement."""
     try:
         yield
-    except IntegrityError:  # its words hold values
+    except exc.IntegrityError:  # its words hold values
         raise NotDone("the database: somebody else wrote the same just now; try again") from None
-    except OperationalError as error:
+    except exc.OperationalError as error:
         raise NotDone(f"the database: {str(error.orig).splitlines()[0]}") from None
 
 

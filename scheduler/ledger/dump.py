@@ -14,14 +14,13 @@ from datetime import date, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Date, Table, func, select, text
+from sqlalchemy import Column, Connection, Date, Table, func, select, text
 
 from scheduler.ledger.bulk import put
 from scheduler.ledger.tables import HEAD, Utc, failure, insert_new, metadata, session, suppression
 
 LEFT_OUT = (session, failure)
 PART = 1000  # rows that are held in memory
-Way = Callable[[Any], Any]
 
 
 def lines(db: Connection, at: datetime) -> Iterator[bytes]:
@@ -47,22 +46,12 @@ def head(first: bytes) -> tuple[str, datetime]:
 
 
 def counted(rest: Iterable[bytes]) -> dict[str, int]:
-    """How many rows of each table there are, held against the number that the last line gives.
-
-    Raises:
-        ValueError: they differ, or there is no last line.
-
-    """
+    """How many rows of each table there are; ValueError unless the last line says the same."""
     return _tally(rest, lambda *_: None)
 
 
 def load(db: Connection, rest: Iterable[bytes]) -> dict[str, int]:
-    """Put the rows into empty tables.
-
-    Raises:
-        ValueError: as counted().
-
-    """
+    """Put the rows into empty tables; ValueError as counted()."""
     counts = _tally(rest, lambda table, rows: put(db, table, rows))
     if db.dialect.name == "postgresql":  # where the next number comes from
         for table in (metadata.tables[name] for name in counts):
@@ -94,20 +83,19 @@ def _tally(
 ) -> dict[str, int]:
     """Hand the rows over, a part at a time, and count them."""
     counts: dict[str, int] = {}
-    table, ways = metadata.tables["subscriber"], dict[str, Way]()
+    table, columns = metadata.tables["subscriber"], list[str]()
     part: list[dict[str, Any]] = []
     for line in rest:
         said = orjson.loads(line)
         if isinstance(said, list):
-            values = zip(ways.items(), said, strict=True)
-            part.append({name: way(value) for (name, way), value in values})
+            values = zip(columns, said, strict=True)
+            part.append({name: _value(table.c[name], value) for name, value in values})
         if part and (len(part) == PART or isinstance(said, dict)):
             take(table, part)
             counts[table.name] += len(part)
             part = []
         if isinstance(said, dict) and "table" in said:
-            table = metadata.tables[said["table"]]
-            ways = {name: _way(table, name) for name in said["columns"]}
+            table, columns = metadata.tables[said["table"]], said["columns"]
             counts[table.name] = 0
         elif isinstance(said, dict):
             if said["rows"] != counts:
@@ -116,15 +104,11 @@ def _tally(
     raise ValueError("rows are missing")
 
 
-def _way(table: Table, name: str) -> Way:
-    """How a value of JSON becomes the column's."""
-    match table.c[name].type:
+def _value(column: Column[Any], value: Any) -> Any:
+    """What JSON holds, as the column takes it."""
+    match column.type:
         case Utc():
-            return _instant
+            return value and datetime.fromisoformat(value)
         case Date():
-            return lambda value: value and date.fromisoformat(value)
-    return lambda value: value
-
-
-def _instant(value: str | None) -> datetime | None:
-    return datetime.fromisoformat(value) if value else None
+            return value and date.fromisoformat(value)
+    return value

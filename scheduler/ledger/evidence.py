@@ -40,7 +40,8 @@ DROPPED: dict[str, Status] = {
     "Spam Reporting Address": "complained",
     "Unsubscribed Address": "stopped",
 }
-BY = "SendGrid"
+BY = "SendGrid · its events and logs"
+PATIENT = "the patient · their pages"
 USED_UP = "Recipient List over Package Quota"
 
 
@@ -99,10 +100,9 @@ class Evidence:
         """
         if person.status == "active":
             stopped = Change("stop", person, replace(person, status="stopped"))
-            changes.write(db, self.planner, [stopped], now, "the patient", final=True)
+            changes.write(db, self.planner, [stopped], now, PATIENT, final=True)
         if not people.in_use(db, person.email):
-            address = person.email
-            suppress(db, self.keys, address, reason="stopped", at=now, by="the patient")
+            suppress(db, self.keys, person.email, reason="stopped", at=now, by=PATIENT)
 
     def leave_alone(
         self, db: Connection, address: str, status: Status, now: datetime, *, by: str = BY

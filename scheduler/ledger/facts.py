@@ -4,6 +4,8 @@ from sqlalchemy import Connection, select, update
 
 from scheduler.ledger.tables import fact, insert_new
 
+CONSENT = "consent "  # then a version: the words that somebody agreed to
+
 
 def get(db: Connection, name: str) -> str | None:
     """What was put under a name."""

@@ -66,12 +66,7 @@ class Outline:
 
 
 def renames(old: Outline, course: Course) -> dict[str, str]:
-    """Which slug became which.
-
-    Raises:
-        WrongInput: a slug has gone, another is new, and the new lesson does not say what it was.
-
-    """
+    """Which slug became which; WrongInput if one has gone and a new one says not what it was."""
     gone = [slug for slug in old.slugs if slug not in course.by_slug]
     new = [lesson for lesson in course.lessons if lesson.slug not in old.slugs]
     became = {lesson.was: lesson.slug for lesson in new if lesson.was in gone}

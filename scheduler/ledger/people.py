@@ -31,6 +31,7 @@ from scheduler.ledger.bulk import named
 from scheduler.ledger.tables import enrolment, subscriber
 from scheduler.material import Material
 from scheduler.material.clinic import Clinic
+from scheduler.plan.calendar import first_slot, instant
 from scheduler.plan.enrolment import Enrolment, Hold, Status
 
 Style = Literal["plain", "large"]
@@ -41,6 +42,7 @@ Style = Literal["plain", "large"]
 class Person:
     """A subscriber with the enrolment that is under way. `enrolment_id` is random and opaque.
 
+    `agreed_to` is the version of the words that they agreed to, where it is known.
     `at_once` is when staff asked that the next letter goes at once (UTC).
     `call_asked_at` is when they asked the clinic to call them, as long as it has not.
     """
@@ -63,6 +65,7 @@ class Person:
     physiotherapist: str | None = None
     note: str | None = None
     style: Style | None = None
+    agreed_to: str | None = None
     call_asked_at: datetime | None = None
     at_once: datetime | None = None
     status: Status = "active"
@@ -80,12 +83,16 @@ class Person:
         return [each for each in self.hold if each.until is None or each.until > today]
 
     def way(self, material: Material) -> Enrolment:
-        """The enrolment as the plan takes it."""
+        """The enrolment as the plan takes it.
+
+        Until the first send time after it, one moment of enrolling is as good as another.
+        """
+        at, zone = self.send_at or material.clinic.send_at, self.zone(material.clinic)
         return Enrolment(
             first_appointment=self.first_appointment,
-            enrolled_at=self.enrolled_at,
-            send_at=self.send_at or material.clinic.send_at,
-            zone=self.zone(material.clinic),
+            enrolled_at=instant(first_slot(self.enrolled_at, at, zone), at, zone),
+            send_at=at,
+            zone=zone,
             pace=self.pace or material.course.pace,
             start=self.start,
             holds=self.hold,
@@ -211,6 +218,7 @@ SAME = (  # columns of an enrolment that hold what a Person has under the same n
     *("first_appointment", "enrolled_at", "start", "pace", "physiotherapist", "note"),
     *("style", "call_asked_at", "at_once", "status"),
 )
+OWN = ("email", "name", "consent", "agreed_to")  # the same, of a subscriber
 NOT_READ = ("applied", "next_due_at", "replaced_at")  # a Person has none of them
 
 
@@ -222,7 +230,7 @@ def joined() -> Select[Any]:
 def of_all() -> Select[Any]:
     """Every enrolment with its person, replaced ones too."""
     way = [column for column in enrolment.c if column.name not in NOT_READ]
-    who = (subscriber.c.email, subscriber.c.name, subscriber.c.consent)
+    who = [subscriber.c[name] for name in OWN]
     same = subscriber.c.id == enrolment.c.subscriber_id
     return select(*way, *who).join(subscriber, same)
 
@@ -241,12 +249,9 @@ def from_row(row: RowMapping) -> Person:
     """The person of a row of joined()."""
     zone, anchor = row["timezone"], row["anchor"]
     return Person(
-        **{name: row[name] for name in SAME},
+        **{name: row[name] for name in (*SAME, *OWN)},
         id=row["subscriber_id"],
         enrolment_id=row["id"],
-        email=row["email"],
-        name=row["name"],
-        consent=row["consent"],
         send_at=time.fromisoformat(row["send_at"]) if row["send_at"] else None,
         timezone=ZoneInfo(zone) if zone else None,
         hold=tuple(_hold(hold) for hold in row["hold"]),
@@ -266,7 +271,7 @@ def _hold(stored: Mapping[str, str | None]) -> Hold:
 
 
 def _subscriber_row(person: Person) -> dict[str, Any]:
-    return {name: getattr(person, name) for name in ("id", "email", "name", "consent")}
+    return {name: getattr(person, name) for name in ("id", *OWN)}
 
 
 def _enrolment_row(person: Person) -> dict[str, Any]:

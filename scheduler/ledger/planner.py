@@ -1,10 +1,10 @@
 """The plan of a person in the database: every next due date comes from here (D1, P14)."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -16,17 +16,23 @@ from scheduler.ledger.outline import Outline, owed, rename, renames
 from scheduler.ledger.people import Person
 from scheduler.material import Material
 from scheduler.material.signoff import Standing, barred
-from scheduler.plan.calendar import DAY, Calendar, calendar_of
-from scheduler.plan.enrolment import Sent
-from scheduler.plan.rules import PlannedLetter, State, coming, plan
+from scheduler.plan.calendar import DAY, Calendar, calendar_of, first_slot, instant
+from scheduler.plan.enrolment import Enrolment, Sent
+from scheduler.plan.rules import GRACE, PlannedLetter, State, coming, whole
+
+PLANS = 1000  # kept, some 8 KB each
 
 
 class Planner:
-    """plan() with the course and the clinic's calendar filled in."""
+    """plan() with the course and the clinic's calendar filled in.
+
+    Those who began on the same day and were not tailored have the same plan, worked out once.
+    """
 
     def __init__(self, material: Material) -> None:
         """Take the material; the calendar follows from it."""
         self.material = material
+        self._coming = lru_cache(PLANS)(self._work_out)
         self._barred: dict[date, dict[str, tuple[Standing, ...]]] = {}
 
     @cached_property
@@ -42,17 +48,24 @@ class Planner:
 
     def plan(self, person: Person, sent: Sent, now: datetime) -> list[PlannedLetter]:
         """Give every letter of a person (see plan/rules.py)."""
-        way = person.way(self.material)
-        return plan(self.material.course, way, self.calendar, sent, now)
+        ahead = self.ahead(person, sent, now)
+        return whole(self.material.course, person.way(self.material), sent, ahead)
 
-    def ahead(self, person: Person, sent: Sent, now: datetime) -> Iterator[PlannedLetter]:
-        """The letters to come, planned or held; each is worked out when it is asked for."""
+    def ahead(self, person: Person, sent: Sent, now: datetime) -> Sequence[PlannedLetter]:
+        """The letters to come, planned or held."""
         way = person.way(self.material)
-        return coming(self.material.course, way, self.calendar, sent, now)
+        return self._coming(way, (*sent.items(),), first_slot(now - GRACE, way.send_at, way.zone))
+
+    def _work_out(
+        self, way: Enrolment, sent: Sequence[tuple[str, datetime]], slot: date
+    ) -> tuple[PlannedLetter, ...]:
+        """All that the plan asks of the clock is which day's send time is the next to come."""
+        now = instant(slot, way.send_at, way.zone) + GRACE
+        return tuple(coming(self.material.course, way, self.calendar, dict(sent), now))
 
     def coming(self, person: Person, sent: Sent, now: datetime) -> PlannedLetter | None:
         """The letter that comes next."""
-        return next(self.ahead(person, sent, now), None)
+        return next(iter(self.ahead(person, sent, now)), None)
 
     def next_due(self, person: Person, sent: Sent, now: datetime) -> datetime | None:
         """The instant (UTC) at which a round must look at this person again."""

@@ -8,13 +8,14 @@ from sqlalchemy import Connection, delete, select
 from scheduler.keys import Keys
 from scheduler.ledger.bulk import named
 from scheduler.ledger.tables import insert_new, suppression
+from scheduler.ledger.trail import whence
 
 
 def suppress(
     db: Connection, keys: Keys, address: str, *, reason: str, at: datetime, by: str
 ) -> None:
     """Write to an address no more; the first reason stays."""
-    row = {"mark": keys.marks(address)[0], "reason": reason, "at": at, "by": by}
+    row = {"mark": keys.marks(address)[0], "reason": reason, "at": at, "by": whence(by)["by"]}
     insert_new(db, suppression, [row])
 
 

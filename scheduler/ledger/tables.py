@@ -72,6 +72,7 @@ subscriber = Table(
     Column("email", String(320), nullable=False, index=True),
     Column("name", Text, nullable=False),
     Column("consent", Date, nullable=False),
+    Column("agreed_to", String(40)),
 )
 
 enrolment = Table(
@@ -176,6 +177,7 @@ audit = Table(
     Column("enrolment_id", String(32), index=True),
     Column("batch", String(32), index=True),
     Column("words", Text, nullable=False),
+    Column("place", Text),
 )
 
 undo = Table(

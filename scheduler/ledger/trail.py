@@ -1,9 +1,11 @@
-"""The audit's trail: who did what to whom, and when. It names no patient and quotes nobody.
+"""The audit's trail: who did what to whom, when, from where; never a patient's name or words.
 
 1. A line about a patient holds the enrolment's opaque id; a line about staff holds none.
 2. A look at a patient is a line too, one for each thing that somebody looks at in ten minutes. It
    stands in the audit only, not among the changes of a person.
-3. The database itself refuses to change or delete a line.
+3. Whoever acts says who they are and where in one value, `rosa@example.org · 10.0.0.7`; the line
+   keeps the two apart.
+4. The database itself refuses to change or delete a line.
 """
 
 from collections.abc import Iterator
@@ -11,19 +13,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, insert, select
+from sqlalchemy import Connection, Select, case, func, insert, or_, select
 
 from scheduler.ledger import people
 from scheduler.ledger.people import Person
 from scheduler.ledger.tables import audit, enrolment
 
 READ = "read"
+AT = " · "  # between who acts and from where
 AGAIN = timedelta(minutes=10)  # after which a second look is told again
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the audit: what was done (UTC), by whom, to the person with which id, if to one."""
+    """A line of the audit: what was done (UTC), by whom, to the person with which id, if to one.
+
+    `place` is from where: a network address, a file, the command line; empty if nobody said.
+    """
 
     at: datetime
     by: str
@@ -33,11 +39,15 @@ class Line:
     batch: str | None
     number: int = 0
     enrolment: str | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which lines: each part left empty asks for all; `until` is the first instant after them."""
+    """Which lines: each part left empty asks for all; `until` is the first instant after them.
+
+    `by` is a part of who did it, or of the place.
+    """
 
     by: str = ""
     action: str = ""
@@ -60,7 +70,8 @@ def lines(db: Connection, wanted: Wanted, most: int | None = None) -> Iterator[L
     """All kinds of lines, the newest first."""
     query, asked = _LINES.limit(most), wanted
     if asked.by:
-        query = query.where(audit.c.by.icontains(asked.by, autoescape=True))
+        told = (each.icontains(asked.by, autoescape=True) for each in (audit.c.by, audit.c.place))
+        query = query.where(or_(*told))
     if asked.action:
         query = query.where(audit.c.action == asked.action)
     if asked.who:
@@ -90,7 +101,7 @@ def _lines(db: Connection, query: Select[Any]) -> Iterator[Line]:
     gone = "somebody no longer known"
     for row in db.execute(query.execution_options(yield_per=1000)):
         who = row.subscriber_id or (gone if row.enrolment_id else "")
-        more = row.batch, row.id, row.enrolment_id
+        more = row.batch, row.id, row.enrolment_id, row.place or ""
         yield Line(row.at, row.by, who, row.action, row.words, *more)
 
 
@@ -129,16 +140,23 @@ def lost(db: Connection, since: datetime) -> list[tuple[Person, datetime]]:
     return [(people.from_row(row), row["at"]) for row in rows]
 
 
+def whence(by: str) -> dict[str, str]:
+    """Who acts, and from where, as a line keeps them."""
+    who, _, place = by.partition(AT)
+    return {"by": who, "place": place}
+
+
 def tell(
     db: Connection, enrolment_id: str | None, action: str, words: str, *, at: datetime, by: str
 ) -> None:
     """Write a line about something that changes no field of a person, or is about none."""
-    row = {"at": at, "by": by, "action": action, "enrolment_id": enrolment_id, "words": words}
-    db.execute(insert(audit).values(row))
+    row = {"at": at, "action": action, "enrolment_id": enrolment_id, "words": words}
+    db.execute(insert(audit).values(row | whence(by)))
 
 
 def looked(db: Connection, enrolment_id: str, words: str, *, at: datetime, by: str) -> bool:
     """Whether a look at the same is told already, from the last ten minutes."""
-    same = audit.c.enrolment_id == enrolment_id, audit.c.by == by, audit.c.words == words
-    query = select(audit.c.id).where(*same, audit.c.action == READ, audit.c.at > at - AGAIN)
+    actor = (audit.c[name] == value for name, value in whence(by).items())
+    same = audit.c.enrolment_id == enrolment_id, audit.c.words == words
+    query = select(audit.c.id).where(*same, *actor, audit.c.action == READ, audit.c.at > at - AGAIN)
     return db.execute(query.limit(1)).first() is not None

@@ -11,7 +11,6 @@
 import hashlib
 import json
 import re
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -25,19 +24,9 @@ from mjml import mjml2html
 from scheduler.findings import wrong
 from scheduler.letters import theme
 from scheduler.letters.passages import Filler, blame
-from scheduler.letters.tokens import BY_TOKEN, FIELDS, TOKENS, cut
+from scheduler.letters.tokens import BY_TOKEN, TOKENS, cut
 from scheduler.material import Material
-from scheduler.material.clinic import MERGE
-from scheduler.material.lessons import Lesson
-
-
-@dataclass(frozen=True)
-class Inline:
-    """A picture that travels inside the letter, which calls it `cid:` and its id; in base64."""
-
-    content_id: str
-    media_type: str
-    content: str
+from scheduler.material.clinic import MERGE, Picture
 
 
 @dataclass(frozen=True)
@@ -57,7 +46,7 @@ class Edition:
     from_name: str
     from_email: str
     reply_to: str
-    logo: Inline | None = None
+    logo: Picture | None = None
 
     @cached_property
     def hash(self) -> str:
@@ -74,7 +63,7 @@ class Edition:
         """The edition that as_json() wrote."""
         content = json.loads(stored)
         logo = content.pop("logo", None)
-        return cls(**content, logo=Inline(**logo) if logo else None)
+        return cls(**content, logo=Picture(**logo) if logo else None)
 
     @cached_property
     def html_parts(self) -> tuple[str, ...]:
@@ -87,16 +76,26 @@ class Edition:
         return cut(self.text)
 
 
+@lru_cache(maxsize=4)
+def _templates(folder: Path) -> ImmutableSandboxedEnvironment:
+    """A folder's templates; one that has changed on disk is read again."""
+    return ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(folder),
+        autoescape=lambda name: bool(name and ".mjml" in name),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 class Press:
     """Compiles editions from the material and the templates, each one once."""
 
     def __init__(self, material: Material, templates: Path) -> None:
         """Take what was read; nothing is compiled yet.
 
-        Raises:
-            WrongInput: there is no letters/ folder among the templates, or nobody could read words
-                in the clinic's colour.
-
+        WrongInput if there is no letters/ among the templates, or if words in the clinic's colour
+        cannot be read.
         """
         if not (templates / "letters").is_dir():
             cure = "set PHYSIOPOST_TEMPLATES to the folder that has letters/"
@@ -108,13 +107,6 @@ class Press:
             raise material.clinic_file.wrong(("brand",), words, cure)
         self.material = material
         self.folder = templates / "letters"
-        self.frame = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader(self.folder),
-            autoescape=lambda name: bool(name and ".mjml" in name),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
         self.edition = lru_cache(maxsize=None)(self._compile)
         self.words_of = lru_cache(maxsize=None)(self._words_of)
 
@@ -135,7 +127,7 @@ class Press:
         mjml = self._frame("letter.mjml.j2", names)
         text = self._frame("letter.txt.j2", names)
         html = "" if style == "plain" else self._mjml(theme.enlarged(mjml) if style else mjml)
-        sender, logo = self.material.clinic.sender, self.material.logo if html else None
+        sender = self.material.clinic.sender
         return Edition(
             lesson=slug,
             subject=names["subject"],
@@ -145,31 +137,17 @@ class Press:
             from_name=sender.name,
             from_email=sender.email,
             reply_to=sender.reply_to,
-            logo=Inline("logo", logo.media_type, b64encode(logo.content).decode())
-            if logo
-            else None,
+            logo=self.material.logo if html else None,
         )
 
     def _words_of(self, slug: str) -> dict[str, Any]:
         """Everything that the two templates may use."""
-        course, clinic, country = self.material.course, self.material.clinic, self.material.country
-        lesson = course.by_slug[slug]
-        names: dict[str, Any] = {
-            "clinic": {"name": clinic.name, "phone": clinic.phone, "address": clinic.address},
-            "country": country.model_dump(),
-            "profession": country.profession,
-            "doctor": country.doctor,
-            "week": lesson.week,
-            "weeks": course.weeks,
-            **{field: TOKENS[field] for field in FIELDS},
-        }
-        fill = Filler(names)
+        course, clinic = self.material.course, self.material.clinic
+        lesson, references = course.by_slug[slug], self.material.references.entries
+        whose = {"name": clinic.name, "phone": clinic.phone, "address": clinic.address}
+        fill = Filler(self.material, lesson, clinic=whose, **TOKENS)
         light, dark = theme.palettes(clinic.brand)
-        wording = {
-            name: MERGE.sub(lambda field: str(names[field[1]]), words)
-            for name, words in clinic.wording
-        }
-        return names | {
+        return fill.names | {
             "subject": fill.line(lesson, "subject"),
             "preheader": fill.line(lesson, "preheader"),
             "title": fill.line(lesson, "title"),
@@ -179,25 +157,22 @@ class Press:
             "emergency": fill.prose(course.emergency, "body"),
             "same_day_title": fill.line(course.same_day, "title"),
             "same_day": fill.prose(course.same_day, "body"),
-            "sources": self._sources(lesson),
-            "wording": wording,
+            "sources": [references[key].short for key in lesson.citations],
+            "wording": {
+                name: MERGE.sub(lambda field: str(fill.names[field[1]]), words)
+                for name, words in clinic.wording
+            },
             "logo": clinic.logo,
             "light": light,
             "dark": dark,
         }
 
-    def _sources(self, lesson: Lesson) -> list[str]:
-        references = self.material.references.entries
-        return [references[key].short for key in lesson.citations]
-
     def _frame(self, name: str, names: Mapping[str, Any]) -> str:
         """Render one of our templates, with the file and line of what it gets wrong."""
         try:
-            return self.frame.get_template(name).render(names)
-        except UnicodeDecodeError:
-            raise wrong(self.folder / name, None, "is not UTF-8 text", "save it as UTF-8") from None
+            return _templates(self.folder).get_template(name).render(names)
         except Exception as error:  # noqa: BLE001 - a template can fail in any way
-            raise blame(error, self.folder / name, 0, names, str(self.folder)) from None
+            raise blame(error, self.folder / name, names) from None
 
     def _mjml(self, source: str) -> str:
         """Compile; MJML gets no font links and keeps every token."""

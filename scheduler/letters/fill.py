@@ -9,13 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from html import escape
 
-from scheduler.letters.editions import Edition, Inline
-
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-MONTHS = (
-    *("January", "February", "March", "April", "May", "June", "July"),
-    *("August", "September", "October", "November", "December"),
-)
+from scheduler.letters.editions import Edition
+from scheduler.material.clinic import Picture
 
 
 @dataclass(frozen=True)
@@ -43,12 +38,7 @@ class Envelope:
 
 
 def fill(edition: Edition, values: Mapping[str, str]) -> Letter:
-    """The letter of an edition with a patient's merge values.
-
-    Raises:
-        KeyError: a merge field of the edition has no value; its name is the argument.
-
-    """
+    """An edition with a patient's merge values; KeyError names a field that has none."""
     whole = completed(values)
     safe = {field: escape(value) for field, value in whole.items()}
     return Letter(
@@ -74,7 +64,7 @@ def filled(parts: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
     return pieces
 
 
-def on_screen(html: str, logo: Inline | None) -> str:
+def on_screen(html: str, logo: Picture | None) -> str:
     """A letter's HTML for a browser, which finds no parts beside it: the logo stands in it."""
     if logo is None:
         return html
@@ -84,7 +74,7 @@ def on_screen(html: str, logo: Inline | None) -> str:
 
 def in_words(day: date) -> str:
     """`Tuesday 22 December`, as a letter says it."""
-    return f"{WEEKDAYS[day.weekday()]} {day.day} {MONTHS[day.month - 1]}"
+    return f"{day:%A} {day.day} {day:%B}"
 
 
 def first_name(name: str) -> str:

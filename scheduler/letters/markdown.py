@@ -13,12 +13,16 @@ _RENDERER = cast(RendererHTML, _PARSER.renderer)
 
 def to_html(markdown: str, styles: Mapping[str, str]) -> str:
     """XHTML in which every tag has its style and, for dark mode, the class `t`."""
-    tokens = _PARSER.parse(markdown)
-    for token in _all(tokens):
-        if token.nesting != -1 and token.tag in styles:
-            token.attrSet("style", styles[token.tag])
-            token.attrSet("class", "t")
-    return _RENDERER.render(_loose_lists_as_tight(tokens), _PARSER.options, {}).strip()
+    tokens, depth = _PARSER.parse(markdown), 0
+    for token in tokens:
+        depth += {"list_item_open": 1, "list_item_close": -1}.get(token.type, 0)
+        if depth and token.tag == "p":  # mail clients space paragraphs in a list as they please
+            token.hidden = True
+        for each in (token, *(token.children or ())):
+            if each.nesting != -1 and each.tag in styles:
+                each.attrSet("style", styles[each.tag])
+                each.attrSet("class", "t")
+    return _RENDERER.render(tokens, _PARSER.options, {}).strip()
 
 
 def to_text(markdown: str) -> str:
@@ -63,18 +67,3 @@ def _words(inline: Token) -> str:
             case "link_close" if address:
                 words.append(f" ({address})")
     return "".join(words)
-
-
-def _all(tokens: list[Token]) -> list[Token]:
-    return [each for token in tokens for each in (token, *(token.children or []))]
-
-
-def _loose_lists_as_tight(tokens: list[Token]) -> list[Token]:
-    """Without the paragraphs inside list items, which mail clients space as they please."""
-    depth = 0
-    kept = []
-    for token in tokens:
-        depth += {"list_item_open": 1, "list_item_close": -1}.get(token.type, 0)
-        if not (depth and token.type in ("paragraph_open", "paragraph_close")):
-            kept.append(token)
-    return kept

@@ -9,7 +9,6 @@ its text and nothing else.
 
 from binascii import b2a_qp
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.header import Header
 from email.utils import format_datetime
 from functools import lru_cache
@@ -21,20 +20,8 @@ from scheduler.letters.fill import Envelope, completed
 EOL = b"\r\n"
 SOFT = b"=\r\n"
 LINE = 76  # octets without the line end (RFC 2045, 6.7, rule 5)
-PLAIN = "text/plain; charset=utf-8"
-Parts = tuple[str | bytes, ...]
-
-
-@dataclass(frozen=True)
-class Skeleton:
-    """What all letters of an edition share, in the order of the message."""
-
-    top: bytes
-    before_text: bytes
-    text: Parts
-    before_html: bytes
-    html: Parts
-    end: bytes
+PLAIN, HTML = "text/plain; charset=utf-8", "text/html; charset=utf-8"
+IN_HTML = "html "  # before the name of a field whose value is escaped
 
 
 def message_id(edition: Edition, envelope: Envelope) -> str:
@@ -60,7 +47,7 @@ def serialise(edition: Edition, envelope: Envelope) -> bytes:
     """The whole message with CRLF line ends, in lines that every server takes."""
     if any(value.split() != [value] for value in (envelope.to, envelope.values["stop_url"])):
         raise ValueError("an address must not hold white space")
-    shared = _skeleton(edition)
+    top, literals, fields = _skeleton(edition)
     headers = {
         "To": envelope.to,
         "Date": format_datetime(envelope.date),
@@ -68,65 +55,47 @@ def serialise(edition: Edition, envelope: Envelope) -> bytes:
         **extra_headers(edition, envelope),
     }
     values = completed(envelope.values)
-    escaped = {field: escape(value) for field, value in values.items()}
-    return b"".join(
-        (
-            *(shared.top, _top(headers), EOL),
-            *(shared.before_text, _fill(shared.text, values)),
-            *(shared.before_html, _fill(shared.html, escaped)),
-            shared.end,
-        )
-    )
-
-
-def _fill(parts: Parts, values: Mapping[str, str]) -> bytes:
-    pieces = list(parts)
-    pieces[1::2] = [_quoted_printable(values[str(field)]) for field in parts[1::2]]
-    return SOFT.join(pieces)  # type: ignore[arg-type]  # every piece is bytes by now
+    values = {**values, **{f"{IN_HTML}{field}": escape(value) for field, value in values.items()}}
+    pieces = [b""] * (len(literals) + len(fields))
+    pieces[::2] = literals
+    pieces[1::2] = [_quoted_printable(values[field]) for field in fields]
+    return b"".join((top, _top(headers), EOL, SOFT.join(pieces)))
 
 
 @lru_cache(maxsize=256)
-def _skeleton(edition: Edition) -> Skeleton:
+def _skeleton(edition: Edition) -> tuple[bytes, list[bytes], list[str]]:
+    """What all letters of an edition share: headers, the body cut at its fields, and the fields."""
     boundary, inner = f"=_{edition.hash[:32]}", f"=_{edition.hash[32:]}"
+    charset = "ascii" if edition.subject.isascii() else "utf-8"
+    subject = Header(edition.subject, charset, header_name="Subject")
     headers = {
         "From": f"{_phrase(edition.from_name)} <{edition.from_email}>",
         "Reply-To": edition.reply_to,
-        "Subject": Header(
-            edition.subject,
-            "utf-8" if not edition.subject.isascii() else "ascii",
-            header_name="Subject",
-        ).encode(linesep="\r\n"),
+        "Subject": subject.encode(linesep="\r\n"),
         "MIME-Version": "1.0",
     }
-    text = _encoded(edition.text_parts)
+    literals = [*map(_quoted_printable, edition.text_parts[::2])]
+    fields = [*edition.text_parts[1::2]]
     if not edition.html:
         headers |= {"Content-Type": PLAIN, "Content-Transfer-Encoding": "quoted-printable"}
-        return Skeleton(_top(headers), b"", text, b"", (), b"")
+        return _top(headers), literals, fields
     headers["Content-Type"] = f'multipart/alternative; boundary="{boundary}"'
-    before_html, end = _part(boundary, "text/html; charset=utf-8"), f"\r\n--{boundary}--\r\n"
+    before_html, end = _part(boundary, HTML), f"\r\n--{boundary}--\r\n"
     if logo := edition.logo:
         related = f'multipart/related; type="text/html"; boundary="{inner}"'
-        before_html = f"--{boundary}\r\nContent-Type: {related}\r\n\r\n" + _part(
-            inner, "text/html; charset=utf-8"
-        )
+        before_html = f"--{boundary}\r\nContent-Type: {related}\r\n\r\n{_part(inner, HTML)}"
         name = f"{logo.content_id}.{logo.media_type.rpartition('/')[2]}"
-        image = _part(
-            inner,
-            f"{logo.media_type}\r\nContent-ID: <{logo.content_id}>"
-            f'\r\nContent-Disposition: inline; filename="{name}"',
-            "base64",
-        )
+        shown = f'Content-ID: <{logo.content_id}>\r\nContent-Disposition: inline; filename="{name}"'
+        image = _part(inner, f"{logo.media_type}\r\n{shown}", "base64")
         lines = [logo.content[at : at + LINE] for at in range(0, len(logo.content), LINE)]
         body = "\r\n".join(lines)
         end = f"\r\n{image}{body}\r\n--{inner}--\r\n{end}"
-    return Skeleton(
-        top=_top(headers),
-        before_text=_part(boundary, PLAIN).encode(),
-        text=text,
-        before_html=f"\r\n{before_html}".encode(),
-        html=_encoded(edition.html_parts),
-        end=end.encode(),
-    )
+    first, *html = map(_quoted_printable, edition.html_parts[::2])
+    literals[0] = _part(boundary, PLAIN).encode() + literals[0]
+    literals[-1] += f"\r\n{before_html}".encode() + first
+    literals += html
+    literals[-1] += end.encode()
+    return _top(headers), literals, fields + [IN_HTML + field for field in edition.html_parts[1::2]]
 
 
 def _top(headers: Mapping[str, str]) -> bytes:
@@ -136,10 +105,6 @@ def _top(headers: Mapping[str, str]) -> bytes:
 def _part(boundary: str, kind: str, encoding: str = "quoted-printable") -> str:
     """What stands above the body of a part."""
     return f"--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
-
-
-def _encoded(parts: tuple[str, ...]) -> Parts:
-    return tuple(part if place % 2 else _quoted_printable(part) for place, part in enumerate(parts))
 
 
 def _quoted_printable(content: str) -> bytes:

@@ -12,46 +12,32 @@ from functools import lru_cache
 
 TEXT = 4.5
 """The contrast that words need."""
-LIGHT = {
-    "ink": "#1d2733",
-    "soft": "#4a5766",
-    "paper": "#ffffff",
-    "ground": "#f3f0ea",
-    "line": "#ddd6ca",
-    "amber": "#7a4f00",
-    "amber_ground": "#fff3d6",
-    "red": "#a8231c",
-    "red_ground": "#fdecea",
+PALETTE = {
+    "ink": ("#1d2733", "#eef1f4"),
+    "soft": ("#4a5766", "#b9c3ce"),
+    "paper": ("#ffffff", "#1b222b"),
+    "ground": ("#f3f0ea", "#12171d"),
+    "line": ("#ddd6ca", "#36404c"),
+    "amber": ("#7a4f00", "#f2d9a0"),
+    "amber_ground": ("#fff3d6", "#2e2717"),
+    "red": ("#a8231c", "#ff8f86"),
+    "red_ground": ("#fdecea", "#33191a"),
 }
-DARK = {
-    "ink": "#eef1f4",
-    "soft": "#b9c3ce",
-    "paper": "#1b222b",
-    "ground": "#12171d",
-    "line": "#36404c",
-    "amber": "#f2d9a0",
-    "amber_ground": "#2e2717",
-    "red": "#ff8f86",
-    "red_ground": "#33191a",
-}
-
+LIGHT, DARK = ({name: pair[at] for name, pair in PALETTE.items()} for at in (0, 1))
 LIT, CALM = 9, 0.55  # the dark brand's contrast and saturation
-BODY = "font-size:17px;line-height:1.6"
+BODY, INK = "font-size:17px;line-height:1.6", f"color:{LIGHT['ink']}"
+STYLES = {
+    "h2": f"margin:24px 0 8px;font-size:19px;line-height:1.35;font-weight:700;{INK}",
+    "p": f"margin:0 0 16px;{BODY};{INK}",
+    "ul": f"margin:0 0 16px;padding:0 0 0 24px;{INK}",
+    "ol": f"margin:0 0 16px;padding:0 0 0 24px;{INK}",
+    "li": f"margin:0 0 8px;{BODY};{INK}",
+    "strong": "font-weight:700",
+    "a": "text-decoration:underline",
+}
+"""Inline style for each tag that Markdown makes."""
 LARGER = 24 / 17
 SIZES = re.compile(r'((?:font-size|line-height)(?:=")?:?)(\d\d)px')
-
-
-def styles(ink: str = LIGHT["ink"]) -> dict[str, str]:
-    """Inline style for each tag that Markdown makes."""
-    return {
-        "h2": f"margin:24px 0 8px;font-size:19px;line-height:1.35;font-weight:700;color:{ink}",
-        "p": f"margin:0 0 16px;{BODY};color:{ink}",
-        "ul": f"margin:0 0 16px;padding:0 0 0 24px;color:{ink}",
-        "ol": f"margin:0 0 16px;padding:0 0 0 24px;color:{ink}",
-        "li": f"margin:0 0 8px;{BODY};color:{ink}",
-        "strong": "font-weight:700",
-        "a": "text-decoration:underline",
-    }
 
 
 def enlarged(mjml: str) -> str:
@@ -59,6 +45,7 @@ def enlarged(mjml: str) -> str:
     return SIZES.sub(lambda size: f"{size[1]}{round(int(size[2]) * LARGER)}px", mjml)
 
 
+@lru_cache(maxsize=64)
 def palettes(brand: str) -> tuple[dict[str, str], dict[str, str]]:
     """The light and the dark colours of a clinic's letters."""
     hue, light, saturation = rgb_to_hls(*channels(brand))

@@ -7,7 +7,7 @@ from typing import Any
 
 from scheduler.findings import Finding, WrongInput, closest, shown
 from scheduler.material.clinic import Clinic, Picture, read_clinic, read_logo
-from scheduler.material.countries import Country, country_of, read_countries
+from scheduler.material.countries import Country, read_countries
 from scheduler.material.evidence import Claim, Reference, Register, read_register
 from scheduler.material.lessons import Course, read_course
 from scheduler.material.signoff import ALL, BLOCKS, Signature, read_signatures
@@ -36,13 +36,14 @@ class Material:
 def read_material(settings: Settings) -> Material:
     """Read and cross-check course/ and clinic.yaml.
 
-    Raises:
-        WrongInput: with the faults of the first file that has any, or every tag that leads nowhere.
-
+    WrongInput has the faults of the first file with any, or every tag that leads nowhere.
     """
     course = read_course(settings.course)
     countries = read_countries(settings.course)
     clinic, document = read_clinic(settings.clinic)
+    if clinic.country not in countries:
+        cure = closest(clinic.country, sorted(countries))
+        raise document.wrong(("country",), f'country "{clinic.country}" is not known', cure)
     material = Material(
         course=course,
         claims=read_register(settings.course / "claims.yaml", Claim),
@@ -51,7 +52,7 @@ def read_material(settings: Settings) -> Material:
         clinic=clinic,
         clinic_file=document,
         logo=read_logo(clinic, document),
-        country=country_of(clinic.country, countries, document),
+        country=countries[clinic.country],
         signatures=read_signatures(settings.course),
     )
     if faults := [*_dangling(material), *_untaught(material), *_reserved(course)]:

@@ -2,44 +2,32 @@
 
 The frame's words are the closed set of Wording; whatever else a patient reads is the course's. The
 logo lies in a file of its own, is looked into and kept: nothing that is not a small PNG or JPEG
-gets into a letter.
+gets into a letter. The words of consent are in no letter: staff say them before somebody agrees.
 """
 
+import hashlib
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 
 from scheduler.findings import WrongInput, closest
 from scheduler.material.fields import Address, ClockTime, Date, Line, Written, Zone
 from scheduler.material.yamlfile import Document, Unusable, read_yaml
 
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-
-
-def _weekdays(value: Any) -> tuple[int, ...]:
-    """Names of days as Python counts them, Monday 0."""
-    if not isinstance(value, list) or not value:
-        raise Unusable("names no day", "write a list, as in [Mon, Tue, Wed]")
-    for day in value:
-        if day not in DAYS:
-            raise Unusable(f'"{day}" is not a day', "use " + ", ".join(DAYS))
-    return tuple(sorted({DAYS.index(day) for day in value}))
-
-
-_NAMES = {"type": "array", "items": {"enum": list(DAYS)}, "minItems": 1}  # for editors
-Weekdays = Annotated[tuple[int, ...], BeforeValidator(_weekdays), WithJsonSchema(_NAMES)]
+Weekday = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+DAYS: tuple[Weekday, ...] = get_args(Weekday)  # as Python counts them, Monday 0
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 MERGE = re.compile(r"\{\{ *(\w+) *\}\}")
-MOST, WIDEST, HIGHEST = 50_000, 1200, 400  # a logo's bytes and pixels
-PNG = re.compile(rb"\x89PNG\r\n\x1a\n\0\0\0\rIHDR(?P<width>.{4})(?P<height>.{4})", re.DOTALL)
-SEGMENT = re.compile(rb"\xff+(.)(..)", re.DOTALL)
-FRAME = re.compile(rb"[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]")  # the segment with the size
+MOST = 50_000  # a logo's bytes
+KINDS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+"""What a logo may be, by its first bytes."""
 
 
 class Closure(Written):
@@ -82,17 +70,10 @@ About = Annotated[Line, Field(max_length=300, pattern=r"[.!?]$"), _holding("prof
 class Wording(Written):
     """The words of a letter's frame that are the clinic's to choose."""
 
-    week: Week = Field(
-        "Week {{ week }} of {{ weeks }}",
-        description="which letter it is, in a word or two; may hold {{ week }}, {{ weeks }}",
-    )
+    week: Week = Field("Week {{ week }} of {{ weeks }}", description="which letter it is, in short")
     welcome: Label = Field("Welcome", description="the same for the first letter")
-    greeting: Greeting = Field(
-        "Dear {{ first_name }},", description="the greeting; may hold {{ first_name }}"
-    )
-    action: Label = Field(
-        "One small thing this week", description="the heading of the small action"
-    )
+    greeting: Greeting = Field("Dear {{ first_name }},", description="a line with {{ first_name }}")
+    action: Label = Field("One small thing this week", description="the small action's heading")
     note: Label = Field("A note for you", description="the heading of the physiotherapist's note")
     sign_off: Label = Field("With best wishes,", description="the line above the clinic's name")
     sources: Label = Field("Where this comes from", description="what stands before the sources")
@@ -106,19 +87,18 @@ class Wording(Written):
 class Logo(Written):
     """A picture above the clinic's name. The letter brings it along and says all without it."""
 
-    file: Line = Field(description="a PNG or JPEG beside clinic.yaml, 50 KB and 1200 x 400 at most")
-    alt: Annotated[Line, Field(max_length=80)] = Field(
-        description="what it says to who cannot see it"
-    )
+    file: Line = Field(description="a PNG or JPEG beside clinic.yaml, 50 KB at most")
+    alt: Line = Field(max_length=80, description="what it says to who cannot see it")
     width: int = Field(160, ge=40, le=300, description="how wide it stands, 40 to 300 pixels")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What a logo's file holds."""
+    """A logo as a letter carries it, which calls it `cid:` and its id; in base64."""
 
+    content_id: str
     media_type: str
-    content: bytes
+    content: str
 
 
 Months = Annotated[int, Field(ge=1, le=600)]
@@ -131,6 +111,15 @@ class Retention(Written):
     people: Months | None = Field(None, description="months until everything about them goes")
 
 
+CONSENT = (
+    "You get a short course of letters by e-mail, about one a week. They hold general information. "
+    "E-mail is not for emergencies, and nobody reads replies as they come in. We keep your name, "
+    "your e-mail address, your dates and your letters. Our staff see them, and the company that "
+    "carries our e-mail sees the letters. You can stop at any time, by the link in each letter or "
+    "by telling us. You can ask us what we keep, and to remove it."
+)
+
+
 class Clinic(Written):
     """One clinic. `timezone` and `send_at` hold for every patient who has none of their own."""
 
@@ -141,17 +130,25 @@ class Clinic(Written):
     country: str = Field(description="a code, as in GB-ENG")
     subdivision: str | None = Field(None, description="a part of the country with its own holidays")
     timezone: Zone = Field(description="an IANA name, as in Europe/London")
-    open: Weekdays = Field(description="a list of days, as in [Mon, Tue, Wed, Thu, Fri]")
+    open: tuple[Weekday, ...] = Field(min_length=1, description="days, as in [Mon, Tue, Wed]")
     closed: tuple[Closure, ...] = Field((), description="a list of closures")
     send_at: ClockTime = Field(time(9, 30), description="a time of day, as in 09:30")
     brand: Colour = Field("#0b6e69", description="a colour, as in #0b6e69, in quotes")
     logo: Logo | None = Field(None, description="file, alt and width")
     wording: Wording = Field(Wording(), description="the frame's words that you would change")
+    consent: Annotated[Line, Field(max_length=1500)] = Field(
+        CONSENT, description="the words that people agree to, as staff say them"
+    )
     retention: Retention = Field(Retention(), description="letters and people, in months")
 
     def today(self, now: datetime) -> date:
         """The day at the clinic."""
         return now.astimezone(self.timezone).date()
+
+    @property
+    def agreement(self) -> str:
+        """The version of the words of consent, another for every other word."""
+        return hashlib.sha256(self.consent.encode()).hexdigest()[:8]
 
     def owned(self) -> Iterator[tuple[tuple[str, str], str]]:
         """What the clinic wrote of a letter's frame, by its place in clinic.yaml."""
@@ -172,12 +169,7 @@ def read_clinic(path: Path) -> tuple[Clinic, Document]:
 
 
 def read_logo(clinic: Clinic, document: Document) -> Picture | None:
-    """The clinic's logo, if it has one.
-
-    Raises:
-        WrongInput: the file cannot be read, is too large, or is neither PNG nor JPEG.
-
-    """
+    """The clinic's logo, if it has one; WrongInput if the file is none that a letter can carry."""
     if clinic.logo is None:
         return None
     name = clinic.logo.file
@@ -192,22 +184,7 @@ def read_logo(clinic: Clinic, document: Document) -> Picture | None:
         raise amiss("cannot be read", "give its path as seen from clinic.yaml") from None
     if len(content) > MOST:
         raise amiss("is larger than 50 KB", "save it smaller")
-    media_type, width, height = _measured(content)
-    if not width or not height:
-        raise amiss("is neither PNG nor JPEG", "save it as one of them")
-    if width > WIDEST or height > HIGHEST:
-        raise amiss(f"has {width} x {height} pixels", f"make it {WIDEST} x {HIGHEST} at most")
-    return Picture(media_type, content)
-
-
-def _measured(content: bytes) -> tuple[str, int, int]:
-    """What a picture says of itself: kind, width and height; 0 where it says nothing."""
-    if png := PNG.match(content):
-        return "image/png", int.from_bytes(png["width"]), int.from_bytes(png["height"])
-    at = 2 if content.startswith(b"\xff\xd8") else len(content)
-    while segment := SEGMENT.match(content, at):
-        if FRAME.match(segment[1]):
-            size = content[segment.end() + 1 : segment.end() + 5]
-            return "image/jpeg", int.from_bytes(size[2:]), int.from_bytes(size[:2])
-        at = segment.end() - 2 + int.from_bytes(segment[2])
-    return "", 0, 0
+    for first, media_type in KINDS.items():
+        if content.startswith(first):
+            return Picture("logo", media_type, b64encode(content).decode())
+    raise amiss("is neither PNG nor JPEG", "save it as one of them")

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from scheduler.findings import closest
 from scheduler.material.fields import Line, Written
-from scheduler.material.yamlfile import Document, read_yaml
+from scheduler.material.yamlfile import read_yaml
 
 
 class Country(Written):
@@ -32,16 +31,3 @@ def read_countries(folder: Path) -> dict[str, Country]:
     if not isinstance(document.value, dict):
         raise document.wrong((), "is not a mapping", "begin each record with its code: GB-ENG:")
     return {code: document.parse(Country, (code,)) for code in document.value}
-
-
-def country_of(code: str, countries: dict[str, Country], document: Document) -> Country:
-    """The record of a clinic's country.
-
-    Raises:
-        WrongInput: there is none, so nobody would know which number to print.
-
-    """
-    if code not in countries:
-        cure = closest(code, sorted(countries))
-        raise document.wrong(("country",), f'country "{code}" is not known', cure)
-    return countries[code]

@@ -56,9 +56,7 @@ def parse_time(value: Any) -> time:
     return time(int(match[1]), int(match[2]))
 
 
-@cache
-def zone_names() -> frozenset[str]:
-    return frozenset(available_timezones())
+zone_names = cache(available_timezones)
 
 
 def parse_zone(value: Any) -> ZoneInfo:
@@ -99,8 +97,11 @@ def clean(value: Any) -> str:
     """
     if not isinstance(value, str | int):
         raise Unusable("is not text", "write it in quotes")
+    text = unicodedata.normalize("NFC", str(value))
+    if text.isprintable():  # nothing of the kind is in it, as in almost all of a course
+        return " ".join(text.split())
     kept = []
-    for character in unicodedata.normalize("NFC", str(value)):
+    for character in text:
         kind = unicodedata.category(character)
         if kind in ("Cc", "Zl", "Zp"):
             kept.append(" ")

@@ -128,12 +128,7 @@ class Course:
 
 
 def read_course(folder: Path) -> Course:
-    """Read course.yaml, the lessons and the blocks.
-
-    Raises:
-        WrongInput: the folder or a file is missing, or something in it cannot be used.
-
-    """
+    """Read course.yaml, the lessons and the blocks; WrongInput if something cannot be used."""
     if not folder.is_dir():
         cure = "set PHYSIOPOST_COURSE to the folder with course.yaml"
         raise wrong(folder, None, "there is no such course folder", cure)

@@ -7,36 +7,39 @@
 3. A thing stands signed when its hash is still the signature's, and it is not past its review date.
 4. A letter may go to a patient when its lesson and the blocks stand signed.
 
-Nothing here can know whether a signature's registration exists.
+The command line and the pages sign with this. Nothing here can know whether the name and the number
+stand in a register: whoever signs says so.
 """
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import chain, pairwise, takewhile
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import yaml
 from pydantic import BeforeValidator, Field
 
-from scheduler.findings import WrongInput, shown, wrong
+import scheduler
+from scheduler.findings import shown, writing, wrong
 from scheduler.material.fields import Date, Line, Written, clean
 from scheduler.material.lessons import SLUG, Lesson, Passage
-from scheduler.material.yamlfile import Document, Unusable, read_yaml
+from scheduler.material.yamlfile import Unusable, read_text, read_yaml
 
 if TYPE_CHECKING:
     from scheduler.material import Material
 
 FILE = "signoff.yaml"
+PACKAGE = Path(scheduler.__file__).resolve().parent
 BLOCKS = "blocks"
 ALL = "all"
 PRINTED = {"emergency", "hospital", "doctor", "urgent_doctor", "advice", "profession"}
 """The words of a country's record that patients read."""
-
-State = Literal["signed", "unsigned", "void", "past review"]
 
 
 def parse_registration(value: Any) -> str:
@@ -65,7 +68,7 @@ class Standing:
     """How a lesson or the blocks stand: unless signed, what is amiss and who must do what."""
 
     what: str
-    state: State
+    state: Literal["signed", "unsigned", "void", "past review"]
     fault: str = ""
     cure: str = ""
 
@@ -125,7 +128,9 @@ def content_hash(material: "Material", what: str) -> str:
 def _content(material: "Material", passage: Passage) -> dict[str, Any]:
     """What a patient reads of a passage, and what it rests on."""
     claims, references = material.claims.entries, material.references.entries
-    read = {"title": passage.title, "body": _trimmed(passage.body)}
+    # Without the white space at line ends, where editors put it and take it away.
+    body = "\n".join(map(str.rstrip, passage.body.split("\n"))).strip("\n")
+    read = {"title": passage.title, "body": body}
     if isinstance(passage, Lesson):
         read |= {name: getattr(passage, name) for name in ("subject", "preheader", "action")}
     return read | {
@@ -137,61 +142,54 @@ def _content(material: "Material", passage: Passage) -> dict[str, Any]:
     }
 
 
-def _trimmed(text: str) -> str:
-    """The text without the white space at line ends, where editors put it and take it away."""
-    return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
-
-
 def read_signatures(folder: Path) -> dict[str, Signature]:
-    """The signatures by what was signed; without the file there are none."""
+    """The signatures by what was signed; without the file, or in an empty one, there are none."""
     path = folder / FILE
-    return _signatures(read_yaml(path)) if path.exists() else {}
-
-
-def _signatures(document: Document) -> dict[str, Signature]:
-    if document.value is None:
+    document = read_yaml(path) if path.exists() else None
+    if document is None or document.value is None:
         return {}
-    twice = "is signed twice", "keep the newer signature"
-    return document.records(Signature, "what", "signature", twice)
+    return document.records(
+        Signature, "what", "signature", ("is signed twice", "keep the newer signature")
+    )
 
 
-def signed(path: Path, text: str, new: Sequence[Signature]) -> str:
-    """The text of signoff.yaml with new signatures, in place of older ones of the same things.
+def refuse_shipped(folder: Path) -> None:
+    """Say no (WrongInput) to the course inside the program: an update would undo the signature."""
+    if folder.resolve().is_relative_to(PACKAGE):
+        cure = "copy it, set PHYSIOPOST_COURSE to the copy, and sign that"
+        raise wrong(folder, None, "is part of the installed program and stays unsigned", cure)
 
-    Comments and the other signatures stay as they are.
 
-    Raises:
-        WrongInput: the list is written so that a new entry does not fit in.
+def sign(
+    folder: Path, material: "Material", things: Sequence[str], name: str, number: str, *, on: date
+) -> Path:
+    """Put a name under what was read of a course; gives the file, new as a whole or untouched.
 
+    Older signatures of the same things go; what stands above the first entry is kept. WrongInput if
+    the file cannot be used or written.
     """
-    document = read_yaml(path, text)
-    before = _signatures(document)
-    starts = [document.lines[number,] - 1 for number in range(len(before))]
-    lines = (text.rstrip("\n") + "\n").splitlines(keepends=True)
-    head = lines[: starts[0]] if starts else [line for line in lines if _is_comment(line)]
-    bounds = pairwise([*starts, len(lines)])
-    parts = {what: lines[a:b] for what, (a, b) in zip(before, bounds, strict=True)}
-    for signature in new:
-        below = [*takewhile(_is_comment, reversed(parts.get(signature.what, [])))]
-        parts[signature.what] = [_entry(signature), *reversed(below)]
-    result = "".join([*head, *chain(*parts.values())])
-    try:
-        understood = _signatures(read_yaml(path, result))
-    except WrongInput:
-        understood = {}
-    if understood != before | {signature.what: signature for signature in new}:
-        cure = "begin each signature with a dash in the first column, on a line of its own"
-        raise wrong(path, document.line((0,)), "has no room for a signature", cure)
-    return result
-
-
-def _is_comment(line: str) -> bool:
-    """Whether it says nothing to a program; below an entry it belongs to the one that follows."""
-    return not line.strip() or line.lstrip().startswith("#")
-
-
-def _entry(signature: Signature) -> str:
-    fields = signature.model_dump(mode="json")
-    for name in ("what", "name", "registration"):
-        fields[name] = json.dumps(fields[name], ensure_ascii=False)
-    return "- " + "  ".join(f"{name}: {value}\n" for name, value in fields.items())
+    refuse_shipped(folder)
+    path = (folder / FILE).resolve()
+    signed = {each.what: each.model_dump() for each in read_signatures(folder).values()}
+    for what in things:
+        read = {"what": what, "sha256": content_hash(material, what)}
+        signed[what] = {**read, "name": name, "registration": number, "signed_on": on}
+    lines = read_text(path).splitlines(keepends=True) if path.exists() else []
+    above = takewhile(lambda line: not line.strip() or line.startswith("#"), lines)
+    entries: list[str] = [
+        yaml.safe_dump([each], sort_keys=False, allow_unicode=True) for each in signed.values()
+    ]
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    cure = "mend its permissions, or copy course/ and set PHYSIOPOST_COURSE to the copy"
+    with writing(path, cure):
+        try:
+            with draft.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines([*above, *entries])
+                file.flush()
+                os.fsync(file.fileno())
+            if path.exists():
+                draft.chmod(path.stat().st_mode)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    return path

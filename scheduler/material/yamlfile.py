@@ -62,12 +62,7 @@ class Document:
         return wrong(self.path, self.line(place), words, cure)
 
     def parse(self, model: type[Model], place: Place = ()) -> Model:
-        """The values, or the part of them at `place`, as a frozen `model`.
-
-        Raises:
-            WrongInput: with one finding for each fault.
-
-        """
+        """The values, or the part of them at `place`; WrongInput with a finding for each fault."""
         value = self.value
         for step in place:
             value = value[step]
@@ -129,11 +124,9 @@ class Unusable(ValueError):
 
 
 def read_yaml(path: Path, text: str | None = None) -> Document:
-    """Read a file, or the part of its text that is given, after as many line ends as are above it.
+    """Read a file, or a part of its text with as many line ends before it as are above it.
 
-    Raises:
-        WrongInput: no such file, not UTF-8, not YAML, a key twice, an anchor.
-
+    WrongInput: no such file, not UTF-8, not YAML, a key twice, an anchor.
     """
     text = read_text(path) if text is None else text
     try:
@@ -171,12 +164,7 @@ def _refuse_riddles(text: str, path: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """A file's text.
-
-    Raises:
-        WrongInput: it is missing, too large, unreadable, or not UTF-8.
-
-    """
+    """A file's text; WrongInput if it is missing, too large, unreadable, or not UTF-8."""
     try:
         if path.stat().st_size > LARGEST:
             raise wrong(path, None, "is larger than 20 MB", "split it")

@@ -66,7 +66,8 @@ def calendar_of(clinic: Clinic, country: Country) -> Calendar:
     nation, *part = country.holidays
     subdivision = clinic.subdivision or (part[0] if part else None)
     closures = tuple((closure.first, closure.last, closure.reason) for closure in clinic.closed)
-    calendar = Calendar(clinic.open, closures, _holidays(nation, subdivision))
+    weekdays = tuple(map(DAYS.index, clinic.open))
+    calendar = Calendar(weekdays, closures, _holidays(nation, subdivision))
     for first, _, _ in closures:
         calendar.open_from(first)
     return calendar

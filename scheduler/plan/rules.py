@@ -59,7 +59,14 @@ def plan(
 
     `sent` holds the lessons that are not to go again, in the order they went; `now` is UTC.
     """
-    to_come = {letter.lesson: letter for letter in coming(course, enrolment, calendar, sent, now)}
+    return whole(course, enrolment, sent, coming(course, enrolment, calendar, sent, now))
+
+
+def whole(
+    course: Course, enrolment: Enrolment, sent: Sent, ahead: Iterable[PlannedLetter]
+) -> list[PlannedLetter]:
+    """Every lesson, where the letters to come are known."""
+    to_come = {letter.lesson: letter for letter in ahead}
     return [
         to_come.get(lesson.slug) or _settled(lesson, enrolment, sent) for lesson in course.lessons
     ]

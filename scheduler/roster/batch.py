@@ -17,9 +17,10 @@ from scheduler.ledger import facts, people
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
 from scheduler.material.lessons import Course
-from scheduler.roster.export import Choices, Export, LeftOut, read_export, signature_of
+from scheduler.roster.export import Choices, Export, LeftOut, read_export
 from scheduler.roster.merge import Merge, apply
-from scheduler.roster.table import Sheet
+from scheduler.roster.source import header_signature
+from scheduler.roster.table import Sheet, read_table
 
 BATCH = "import-"  # what an import's name begins with
 ENDINGS: dict[str, Literal["died", "discharged"]] = {
@@ -39,10 +40,11 @@ def read(
         WrongInput: a file cannot be read.
 
     """
-    known = facts.get(db, _fact(signature_of(sheets)))
+    tables = [read_table(sheet) for sheet in sheets]
+    known = facts.get(db, _fact(header_signature(tables)))
     named = {**(json.loads(known) if known else {}), **choices.columns}
     columns = {field: name for field, name in named.items() if name}
-    return read_export(sheets, course, today, replace(choices, columns=columns))
+    return read_export(tables, course, today, replace(choices, columns=columns))
 
 
 def put_in(

@@ -6,6 +6,7 @@ An instant with its offset from UTC is a day in the clinic's zone.
 """
 
 import re
+from calendar import month_name
 from collections.abc import Iterable
 from datetime import date, datetime, tzinfo
 from pathlib import Path
@@ -26,20 +27,14 @@ _SHAPES = [
         r"(?P<name>[a-z]{3,9})\.? (?P<day>\d{1,2})(?:st|nd|rd|th)?,? (?P<year>\d{4})",
     )
 ]
-_MONTHS = (
-    *("january", "february", "march", "april", "may", "june", "july", "august"),
-    *("september", "october", "november", "december"),
-)
+MONTHS = 12
+Cell = tuple[Path, int, str]
+"""A file, a line, and what stands there."""
 CURE = "write year-month-day, as in 2026-11-23"
 
 
 def read_date(text: str, *, day_first: bool, zone: tzinfo | None) -> date:
-    """The day that a cell means.
-
-    Raises:
-        Unusable: it means none.
-
-    """
+    """The day that a cell means; Unusable if it means none."""
     found = _shape(text)
     if not found:
         raise Unusable("is not a date", CURE)
@@ -60,24 +55,22 @@ def read_date(text: str, *, day_first: bool, zone: tzinfo | None) -> date:
     return meant
 
 
-def settle_order(
-    dates: Iterable[tuple[Path, int, str]], asked: bool | None, zone: tzinfo | None
-) -> bool:
-    """Whether the day comes before the month in these (file, line, text).
+def settle_order(dates: Iterable[Cell], asked: bool | None, zone: tzinfo | None) -> bool:
+    """Whether the day comes before the month in these.
 
     Raises:
         Question: nobody can know.
         WrongInput: the dates disagree, or they disagree with what was said.
 
     """
-    proofs: dict[bool, tuple[Path, int, str]] = {}
-    open_question: tuple[Path, int, str] | None = None
+    proofs: dict[bool, Cell] = {}
+    open_question: Cell | None = None
     for path, line, text in dates:
         found = _shape(text)
         if not found or not (numbers := found.groupdict()).get("one"):
             continue
         one, two = int(numbers["one"]), int(numbers["two"])
-        if (one > len(_MONTHS)) is not (two > len(_MONTHS)):
+        if (one > MONTHS) is not (two > MONTHS):
             proofs.setdefault(one > two, (path, line, text))
         elif one != two and not open_question:
             open_question = path, line, text
@@ -106,7 +99,7 @@ def _shape(text: str) -> re.Match[str] | None:
 
 
 def _month(name: str) -> str:
-    for number, month in enumerate(_MONTHS, start=1):
-        if month.startswith(name.lower()):
+    for number in range(1, MONTHS + 1):
+        if month_name[number].lower().startswith(name.lower()):
             return str(number)
     raise Unusable("names no month", CURE)

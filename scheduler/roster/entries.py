@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainSerializer
 
 from scheduler.findings import Finding, WrongInput, closest, shown
 from scheduler.ledger.people import Person
@@ -17,6 +17,8 @@ from scheduler.material.lessons import Course
 from scheduler.material.yamlfile import Document, Unusable, read_yaml
 from scheduler.plan.enrolment import Hold, Status
 
+Clock = Annotated[ClockTime, PlainSerializer(lambda at: f"{at:%H:%M}")]
+Place = Annotated[Zone, PlainSerializer(str)]
 LONGEST_NOTE = 800
 PACES = range(3, 29)  # days between two letters
 
@@ -50,10 +52,13 @@ class Entry(Written):
     name: Annotated[Line, Field(max_length=400)] = Field(description="the person's name")
     first_appointment: Date = Field(description="the date, as in 2026-11-23")
     consent: Date = Field(description="the day on which the person agreed to get letters")
+    agreed_to: Annotated[Line, Field(max_length=40)] | None = Field(
+        None, description="the version of the words they agreed to, if not those of clinic.yaml"
+    )
     physiotherapist: Line | None = Field(None, description="a name")
     start: Date | None = Field(None, description="a date, as in 2026-11-30")
-    send_at: ClockTime | None = Field(None, description="a time of day, as in 18:15")
-    timezone: Zone | None = Field(None, description="an IANA name, as in Europe/London")
+    send_at: Clock | None = Field(None, description="a time of day, as in 18:15")
+    timezone: Place | None = Field(None, description="an IANA name, as in Europe/London")
     pace: Annotated[int, Field(ge=3, le=28)] | None = Field(None, description="days, 3 to 28")
     hold: tuple[HoldEntry, ...] = Field((), description="a list of from, until, reason")
     skip: tuple[str, ...] = Field((), description="a list of lessons, as in [scans]")
@@ -78,8 +83,7 @@ class Entry(Written):
 
     def stored(self) -> dict[str, Any]:
         """The entry as JSON, to be held against the file next time."""
-        kept = self.model_dump(exclude_none=True, by_alias=True)
-        return {field: _plain(value) for field, value in kept.items()}
+        return self.model_dump(mode="json", exclude_none=True, by_alias=True)
 
 
 TAILORING = tuple(field for field in Entry.model_fields if field != "id")
@@ -95,32 +99,11 @@ def entry_of(person: Person) -> Entry:
     return Entry.model_construct(id=person.id, **(values | {"hold": holds}))
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes what an entry holds as a person would."""
-
-
-_Dumper.add_representer(tuple, lambda dumper, value: dumper.represent_list(value))
-_Dumper.add_representer(ZoneInfo, lambda dumper, value: dumper.represent_str(str(value)))
-_Dumper.add_representer(time, lambda dumper, value: dumper.represent_str(f"{value:%H:%M}"))
-
-
 def written(entries: Iterable[Entry]) -> str:
     """A roster file that says just this."""
-    rows = [
-        entry.model_dump(exclude_none=True, exclude_defaults=True, by_alias=True)
-        for entry in entries
-    ]
-    return yaml.dump(rows, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {field: _plain(inner) for field, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, str | int):
-        return value
-    return value.strftime("%H:%M") if hasattr(value, "hour") else str(value)
+    said = partial(Entry.model_dump, exclude_none=True, exclude_defaults=True, by_alias=True)
+    rows = [said(entry) for entry in entries]
+    return yaml.safe_dump(rows, allow_unicode=True, sort_keys=False, width=100)
 
 
 @dataclass(frozen=True)

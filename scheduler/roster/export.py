@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dataclasses import field as kept_as
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,10 +20,10 @@ from scheduler.material.lessons import Course
 from scheduler.roster.entries import Entry, faults
 from scheduler.roster.practice import OWN
 from scheduler.roster.source import Source, find_source, header_signature
-from scheduler.roster.table import Sheet, Table, as_file, read_table
+from scheduler.roster.table import Table, as_text
 from scheduler.roster.visits import Aside, Asides, Choices, Visit, first_visits, sift
 
-__all__ = ["Choices", "Export", "read_export", "signature_of", "wrong_rows"]
+__all__ = ["Choices", "Export", "read_export", "wrong_rows"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Export:
         return Finding(shown(self.table.path), self.lines[number], words, cure)
 
 
-def read_export(sheets: Sequence[Sheet], course: Course, today: date, choices: Choices) -> Export:
+def read_export(tables: Sequence[Table], course: Course, today: date, choices: Choices) -> Export:
     """Read one file, or one of appointments and one of patients in any order.
 
     Raises:
@@ -92,7 +93,6 @@ def read_export(sheets: Sequence[Sheet], course: Course, today: date, choices: C
         WrongInput: a file cannot be read.
 
     """
-    tables = [read_table(sheet) for sheet in sheets]
     source = find_source(tables, choices.columns)
     table = source.visits.table
     if choices.consent is None and not source.has("consent"):
@@ -126,29 +126,19 @@ def read_export(sheets: Sequence[Sheet], course: Course, today: date, choices: C
     )
 
 
-def signature_of(sheets: Sequence[Sheet]) -> str:
-    """What the mapping of these files is remembered under."""
-    return header_signature([read_table(sheet) for sheet in sheets])
-
-
 def wrong_rows(export: Export) -> bytes:
     """A file of the rows that have to be put right, with the reason; it can be read again."""
     rows = [(f"{row.words}; {row.cure}", *row.cells) for row in export.wrong]
-    return as_file([("reason", *export.table.header), *rows], export.table.delimiter)
+    text = as_text([("reason", *export.table.header), *rows], export.table.delimiter)
+    return text.encode("utf-8-sig")  # which Excel opens as it is
 
 
 def _entry(visit: Visit, source: Source, choices: Choices) -> Entry:
+    said: dict[str, Any] = {"id": _id(visit, source), "email": visit.email, "name": visit.name}
+    said |= {"first_appointment": visit.day, "consent": visit.consent or choices.consent}
+    said |= {"physiotherapist": visit.given.get("physiotherapist") or None}
     try:
-        entry = Entry.model_validate(
-            {
-                "id": _id(visit, source),
-                "email": visit.email,
-                "name": visit.name,
-                "first_appointment": visit.day,
-                "consent": visit.consent or choices.consent,
-                "physiotherapist": visit.given.get("physiotherapist") or None,
-            }
-        )
+        entry = Entry.model_validate(said)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         about = str(fault["loc"][0])

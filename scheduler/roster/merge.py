@@ -33,6 +33,7 @@ REFUSED = "email is on the list of those not to be written to ({why})"
 ASK = "ask the person, then physiopost allow ADDRESS"
 CURES = {"erased": f"take this entry out; if they want letters again after all, {ASK}"}
 MANY = 5  # one in so many
+BY = "roster file"  # who, where a file was applied without anybody
 PART = 2000  # people written at once
 
 
@@ -45,6 +46,10 @@ class Listing(Protocol):
     def says(self) -> frozenset[str]: ...
     def finding(self, number: int, field: str, words: str, cure: str) -> Finding:
         """A fault of an entry, with the line it stands on."""
+
+
+class TooMany(NotDone):
+    """A file would move or end the courses of too many."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +107,7 @@ def merge(db: Connection, listing: Listing, keys: Keys, now: datetime) -> Merge:
 
 
 def all_or_nothing(merged: Merge) -> None:
-    """A roster file goes in whole.
-
-    Raises:
-        WrongInput: some of its entries must not go in.
-
-    """
+    """A roster file goes in whole: WrongInput if some of its entries must not go in."""
     if faults := (*merged.conflicts, *merged.refused):
         raise WrongInput(*faults)
 
@@ -117,7 +117,7 @@ def apply(
     merged: Merge,
     planner: Planner,
     now: datetime,
-    by: str = "roster file",
+    by: str = BY,
     *,
     batch: str | None = None,
     progress: Callable[[int], object] = lambda _: None,
@@ -138,12 +138,12 @@ def hold_back(merged: Merge, moves: Sequence[Proposal]) -> None:
     """Stop a file that changes the dates of too many.
 
     Raises:
-        NotDone: it would move or end more than a fifth of the roster, and more than one person.
+        TooMany: more than a fifth of the roster, and more than one person.
 
     """
     many = sum(each.moves for each in moves)
     if many > 1 and many * MANY > merged.roster:
-        raise NotDone(
+        raise TooMany(
             f"this would move or end the courses of {many} of {merged.roster} people, more than a "
             "fifth, so nothing was applied; look at the dates, and if they are right, type the "
             "same again with --yes-many"
@@ -152,16 +152,12 @@ def hold_back(merged: Merge, moves: Sequence[Proposal]) -> None:
 
 def new_person(entry: Entry, now: datetime) -> Person:
     """Somebody who is enrolled at `now` (UTC)."""
-    return Person(
-        id=entry.id or new_id()[-12:],
-        enrolled_at=now,
-        enrolment_id=new_id(),
-        **entry.tailoring(),
-    )
+    who = entry.id or new_id()[-12:]
+    return Person(id=who, enrolled_at=now, enrolment_id=new_id(), **entry.tailoring())
 
 
 class _Known:
-    """Who is enrolled: by id, the one that the file last gave included, and by address."""
+    """Who is enrolled: by id and by address, those that the file last gave included."""
 
     def __init__(self, everyone: list[Person], bases: Mapping[str, Mapping[str, Any]]) -> None:
         self.active = sum(person.status == "active" for person in everyone)
@@ -170,7 +166,9 @@ class _Known:
         self.by_id |= {person.id: person for person in everyone}
         self.by_home: dict[str, list[Person]] = {}
         for person in everyone:
-            self.by_home.setdefault(person.email.casefold(), []).append(person)
+            homes = person.email, bases[person.id].get("email", person.email)
+            for home in {each.casefold() for each in homes}:
+                self.by_home.setdefault(home, []).append(person)
 
     def matches(self, entry: Entry) -> list[Person]:
         """By id; else by address, unless the file tells the two apart by their ids and names.
@@ -190,7 +188,8 @@ _ALL = frozenset(TAILORING)
 
 def _only(base: Entry, entry: Entry, says: frozenset[str]) -> Entry:
     """The base with what a file says that speaks about some fields only."""
-    return base.model_copy(update={name: getattr(entry, name) for name in says})
+    said = {name: getattr(entry, name) for name in says}
+    return base.model_copy(update={"agreed_to": None} | said)
 
 
 def _three_way(base: Entry, file: Entry, theirs: Person) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -199,12 +198,14 @@ def _three_way(base: Entry, file: Entry, theirs: Person) -> tuple[dict[str, Any]
     updates, conflicts = {}, {}
     for name in TAILORING:
         has = getattr(theirs, name)
-        if says[name] in (was[name], has):
+        if says[name] in (was[name], has) or (name, says[name]) == ("agreed_to", None):
             continue
         if has == was[name]:
             updates[name] = says[name]
         else:
             conflicts[name] = has
+    if "consent" in updates:
+        updates["agreed_to"] = says["agreed_to"]
     return updates, conflicts
 
 

@@ -1,5 +1,7 @@
 """What practice systems call things: whose export a file is, and which column means what.
 
+practice.yaml names the columns.
+
 1. A system is known by columns that only its files have together. The same word means different
    things in two systems (`state`), so nothing is guessed from a single column.
 2. Some columns say the same in every system: who cancelled, did not come, was discharged, died.
@@ -7,9 +9,12 @@
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 
+from pydantic import Field
+
+from scheduler.material.fields import Written
+from scheduler.material.yamlfile import read_yaml
 from scheduler.roster.table import key
 
 FIELDS = (
@@ -17,95 +22,29 @@ FIELDS = (
     *("first_appointment", "physiotherapist", "consent"),
 )
 OWN = "your mapping"
+Names = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Profile:
+class Profile(Written):
     """A practice system: the columns that give it away, and each field's names in its files."""
 
     system: str
     signatures: tuple[frozenset[str], ...]
-    columns: Mapping[str, tuple[str, ...]]
-    status: tuple[str, ...] = ("status",)
+    columns: dict[str, Names]
+    status: Names = ("status",)
 
 
-def _profile(system: str, signatures: Iterable[str], *status: str, **columns: str) -> Profile:
-    """A profile from words parted by ` | `."""
-    known = {field: tuple(names.split(" | ")) for field, names in columns.items()}
-    marks = tuple(frozenset(names.split(" | ")) for names in signatures)
-    return Profile(system, marks, known, ("status", *status))
+class Practice(Written):
+    """The file."""
+
+    systems: tuple[Profile, ...]
+    left_out: dict[str, Names] = Field(alias="left-out")
+    usual: dict[str, Names]
 
 
-PROFILES = (
-    _profile(
-        "Jane",
-        [
-            "patient number | patient first name | treatment name | staff member name",
-            "patient number | member since | first name | last name | email",
-        ],
-        *("state", "active inactive"),
-        id="patient number",
-        email="email",
-        first_name="patient first name | first name",
-        last_name="patient last name | last name",
-        preferred_name="patient preferred name | preferred name",
-        first_appointment="start at | appointment start date time",
-        physiotherapist="staff member name",
-        first_visit="first visit",
-    ),
-    _profile(
-        "Cliniko",
-        [
-            "patient id | last appointment | next appointment | updated at",
-            "starts at | patient name | did not arrive | cancelled at",
-        ],
-        id="patient id | patient links self",
-        email="email",
-        name="patient name",
-        first_name="first name",
-        last_name="last name",
-        preferred_name="preferred first name",
-        first_appointment="starts at",
-        physiotherapist="practitioner",
-    ),
-    _profile(
-        "WriteUpp",
-        ["wuid | patient name | appointment type | with", "wuid | email", "wuid | email address"],
-        id="wuid",
-        email="email | email address",
-        name="patient name",
-        first_name="first name",
-        last_name="last name",
-        first_appointment="date",
-        physiotherapist="with",
-    ),
-    _profile(
-        "SimplePractice",
-        ["client | client type | primary clinician | email"],
-        email="email",
-        name="client",
-        physiotherapist="primary clinician",
-    ),
-)
-YOURS = Profile(OWN, (), {field: (key(field),) for field in FIELDS})
+KNOWN = read_yaml(Path(__file__).with_name("practice.yaml")).parse(Practice)
+YOURS = Profile(system=OWN, signatures=(), columns={field: (key(field),) for field in FIELDS})
 
-# A cell here that says anything but no.
-LEFT_OUT = {
-    "break": "a break and not a visit",
-    "cancelled at": "cancelled",
-    "cancelled": "cancelled",
-    "no show at": "did not come",
-    "no show": "did not come",
-    "did not arrive": "did not come",
-    "archived at": "archived",
-    "archived": "archived",
-    "deleted at": "deleted",
-    "deceased at": "deceased",
-    "deceased": "deceased",
-    "date of death": "deceased",
-    "discharged at": "discharged",
-    "discharged": "discharged",
-}
 NO = frozenset(("", "no", "n", "false", "f", "0", "null", "none", "-"))
 # What a column of status may say.
 STATUS = (
@@ -117,17 +56,6 @@ STATUS = (
 )
 KIND = ("appointment type", "treatment name")
 LATER = re.compile(r"follow|review|subsequent|return|existing", re.IGNORECASE)
-
-# Suggestions only: a person has to confirm them.
-ALIASES = {
-    "id": "patient id | client id | client ref | patient ref | patient number | client number",
-    "email": "email | e mail | email address | e mail address | patient email | client email",
-    "name": "name | patient name | full name | client name | client | patient",
-    "first_name": "first name | forename | given name | christian name",
-    "last_name": "last name | surname | family name",
-    "first_appointment": "first appointment | first visit | appointment date | date | start date",
-    "consent": "consent | consent date | consented at | agreed on",
-}
 OTHERS = re.compile(
     "doctor|contact|referr|guardian|emergency|practitioner|insur|marketing|birth"
     "|(last|next|previous) (appointment|visit)"

@@ -13,19 +13,8 @@ from difflib import get_close_matches
 from hashlib import sha256
 
 from scheduler.findings import Finding, Question, shown, wrong
-from scheduler.roster.practice import (
-    ALIASES,
-    FIELDS,
-    KIND,
-    LATER,
-    LEFT_OUT,
-    NO,
-    OTHERS,
-    PROFILES,
-    STATUS,
-    YOURS,
-    Profile,
-)
+from scheduler.roster import practice
+from scheduler.roster.practice import Profile
 from scheduler.roster.table import Table, key
 
 CLOSE = 0.85  # how alike a suggestion is, as difflib reckons
@@ -44,16 +33,16 @@ class Columns:
     def reason(self, cells: Sequence[str]) -> str:
         """Why nobody is enrolled because of this row, or nothing."""
         for place, reason in self.flags:
-            if cells[place].strip().casefold() not in NO:
+            if cells[place].strip().casefold() not in practice.NO:
                 return reason
         for place in self.status:
-            for pattern, reason in STATUS:
+            for pattern, reason in practice.STATUS:
                 if pattern.search(cells[place]):
                     return reason
         if "first_visit" in self.fields:
-            flagged = cells[self.fields["first_visit"]].strip().casefold() not in NO
+            flagged = cells[self.fields["first_visit"]].strip().casefold() not in practice.NO
             return "" if flagged else "not the first visit"
-        if any(LATER.search(cells[place]) for place in self.kind):
+        if any(practice.LATER.search(cells[place]) for place in self.kind):
             return "not the first visit"
         return ""
 
@@ -92,7 +81,7 @@ def find_source(tables: Sequence[Table], chosen: Mapping[str, str]) -> Source:
 
     """
     profiles = [_recognised(table) for table in tables]
-    profile = next((known for known in profiles if known), YOURS)
+    profile = next((known for known in profiles if known), practice.YOURS)
     for table, known in zip(tables, profiles, strict=True):
         if known not in (None, profile):
             words = f"is from {known.system}, {shown(tables[0].path)} is from {profile.system}"
@@ -112,20 +101,15 @@ def find_source(tables: Sequence[Table], chosen: Mapping[str, str]) -> Source:
 
 
 def _recognised(table: Table) -> Profile | None:
-    return next(
-        (
-            profile
-            for profile in PROFILES
-            if any(signature <= table.places.keys() for signature in profile.signatures)
-        ),
-        None,
-    )
+    known, columns = practice.KNOWN.systems, table.places.keys()
+    fits = (each for each in known if any(mark <= columns for mark in each.signatures))
+    return next(fits, None)
 
 
 def _refuse_unknown(tables: Sequence[Table], chosen: Mapping[str, str]) -> None:
     for field, name in chosen.items():
-        if field not in FIELDS:
-            cure = "known are " + ", ".join(FIELDS)
+        if field not in practice.FIELDS:
+            cure = "known are " + ", ".join(practice.FIELDS)
             raise wrong(tables[0].path, None, f'"{field}" is not a field of --column', cure)
         if not any(key(name) in table.places for table in tables):
             cure = "the columns are " + _listed(tables[0])
@@ -146,8 +130,9 @@ def _columns(table: Table, profile: Profile, chosen: Mapping[str, str]) -> Colum
     def all_of(keys: Iterable[str]) -> tuple[int, ...]:
         return tuple(place for name in keys for place in table.places.get(name, ()))
 
-    flags = [(place, why) for name, why in LEFT_OUT.items() for place in all_of([name])]
-    return Columns(table, fields, tuple(flags), all_of(profile.status), all_of(KIND))
+    left_out = practice.KNOWN.left_out.items()
+    flags = tuple((place, why) for why, keys in left_out for place in all_of(keys))
+    return Columns(table, fields, flags, all_of(profile.status), all_of(practice.KIND))
 
 
 def _missing(source: Source) -> Iterable[str]:
@@ -175,7 +160,8 @@ def _question(source: Source, tables: Sequence[Table], missing: list[str]) -> Qu
         other = "patients" if "email" in missing else "appointments"
         words = f"is from {source.system}, and there are no {what} in it"
         told.append(Finding(shown(asked.path), None, words, f"give the file of {other} as well"))
-    guesses = {field: _suggested(field, tables) for field in ALIASES if not source.has(field)}
+    open_fields = [field for field in practice.KNOWN.usual if not source.has(field)]
+    guesses = {field: _suggested(field, tables) for field in open_fields}
     if "name" in missing and guesses["first_name"]:
         missing = ["first_name", "last_name", *(field for field in missing if field != "name")]
     optional = [field for field in ("id", "consent") if guesses.get(field) and strange]
@@ -196,9 +182,9 @@ def _suggested(field: str, tables: Sequence[Table]) -> str | None:
         name: " ".join(table.header[places[0]].split())
         for table in tables
         for name, places in table.places.items()
-        if name and not OTHERS.search(name)
+        if name and not practice.OTHERS.search(name)
     }
-    usual = ALIASES[field].split(" | ")
+    usual = practice.KNOWN.usual[field]
     close = [match for name in usual for match in get_close_matches(name, named, 1, CLOSE)]
     return next((named[name] for name in (*usual, *close) if name in named), None)
 

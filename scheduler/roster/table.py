@@ -178,11 +178,6 @@ def as_text(rows: Iterable[Iterable[str]], delimiter: str = ",") -> str:
     return text.getvalue()
 
 
-def as_file(rows: Iterable[Iterable[str]], delimiter: str) -> bytes:
-    """A table that Excel opens as it is."""
-    return as_text(rows, delimiter).encode("utf-8-sig")
-
-
 def write_file(path: Path, content: bytes) -> None:
     """Write a file that only its owner can read.
 

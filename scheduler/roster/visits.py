@@ -9,13 +9,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta, tzinfo
-from pathlib import Path
 from typing import TypeVar
 
 from scheduler.findings import shown
 from scheduler.material.yamlfile import Unusable
 from scheduler.plan.reasons import dated
-from scheduler.roster.dates import read_date, settle_order
+from scheduler.roster.dates import Cell, read_date, settle_order
 from scheduler.roster.source import Columns, Source
 from scheduler.roster.table import unwrapped
 
@@ -95,7 +94,7 @@ def first_visits(source: Source, choices: Choices, today: date, asides: Asides) 
         WrongInput: a file cannot be read, or the dates may mean two things.
 
     """
-    dates: list[tuple[Path, int, str]] = []
+    dates: list[Cell] = []
     visits = [visit for visit, _ in sift(_read(source.visits, dates), _wanted, asides)]
     patients = _patients(source, dates)
     day_first = settle_order(dates, choices.day_first, choices.zone)
@@ -110,39 +109,30 @@ def first_visits(source: Source, choices: Choices, today: date, asides: Asides) 
     everyone: dict[str, list[Visit]] = {}
     for visit, who in sift(visits, known, asides):
         everyone.setdefault(who, []).append(visit)
+    firsts = []
     for mine in everyone.values():
-        mine.sort(key=lambda visit: (visit.day, visit.line))
-    ranked = [visit for mine in everyone.values() for visit in mine]
-    firsts = {id(mine[0]) for mine in everyone.values()}
-    torn = {
-        id(visit)
-        for mine in everyone.values()
-        if len({visit.email.casefold() for visit in mine}) > 1
-        for visit in mine
-    }
-
-    def first(visit: Visit) -> None:
-        if id(visit) in torn:
+        first, *later = sorted(mine, key=lambda visit: (visit.day, visit.line))
+        if len({visit.email.casefold() for visit in mine}) > 1:
             cure = "write the same address in all of this patient's rows"
-            raise Aside("one id has two e-mail addresses", cure, "email")
-        if id(visit) not in firsts:
-            raise Aside("not the first visit")
-        if visit.day and visit.day < today - OLDEST:
-            raise Aside(f"the first visit was on {dated(visit.day)}, over a year ago")
+            torn = Aside("one id has two e-mail addresses", cure, "email")
+            asides += [(visit, torn) for visit in mine]
+            continue
+        asides += [(visit, Aside("not the first visit")) for visit in later]
+        if first.day and first.day < today - OLDEST:
+            words = f"the first visit was on {dated(first.day)}, over a year ago"
+            asides.append((first, Aside(words)))
+        else:
+            firsts.append(first)
+    return firsts
 
-    return [visit for visit, _ in sift(ranked, first, asides)]
 
-
-def _read(columns: Columns, dates: list[tuple[Path, int, str]]) -> Iterator[Visit]:
+def _read(columns: Columns, dates: list[Cell]) -> Iterator[Visit]:
     """The rows; whatever looks like a date goes to `dates` as well."""
     table, fields = columns.table, columns.fields
     for line, cells in table.rows():
         given = {name: unwrapped(cells[place]) for name, place in fields.items()}
-        dates += [
-            (table.path, line, given[name])
-            for name in ("first_appointment", "consent")
-            if name in given
-        ]
+        dated_cells = [given[name] for name in ("first_appointment", "consent") if name in given]
+        dates += [(table.path, line, text) for text in dated_cells]
         visit = Visit(line, given)
         if any(cells[len(table.header) :]):
             cure = "put a cell that contains the delimiter in quotes"
@@ -160,7 +150,7 @@ def _wanted(visit: Visit) -> None:
         raise visit.aside
 
 
-def _patients(source: Source, dates: list[tuple[Path, int, str]]) -> dict[str, Visit]:
+def _patients(source: Source, dates: list[Cell]) -> dict[str, Visit]:
     """The patients by what both files know them by."""
     known: dict[str, Visit] = {}
     for patient in _read(source.patients, dates) if source.patients else ():

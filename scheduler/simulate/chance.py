@@ -45,12 +45,7 @@ def moments(
 
 
 def change(rng: Random, person: Person, course: Course, today: date, now: datetime) -> Change:
-    """Something that staff do about a person, or the patient with the stop link.
-
-    Raises:
-        WrongInput: it cannot be done about this person now.
-
-    """
+    """What staff do about a person, or the patient themselves; WrongInput if it cannot be done."""
     if person.status != "active" and rng.randrange(3) == 0:
         return tailoring.reenrol(person, today, today, now)
     held = any(hold.until is None and hold.first <= today for hold in person.hold)

@@ -7,8 +7,9 @@ that is told depends on a random id, so the same seed tells the same.
 
 import re
 import shutil
+from calendar import Calendar as Weeks
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -25,7 +26,10 @@ from scheduler.ledger.database import Database
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
 from scheduler.letters.editions import Press
+from scheduler.letters.passages import page
 from scheduler.material import Material
+from scheduler.plan.calendar import DAY, Calendar
+from scheduler.plan.reasons import on
 from scheduler.plan.rules import PlannedLetter
 from scheduler.roster.entries import read_roster
 from scheduler.settings import Settings
@@ -61,13 +65,7 @@ def simulate(
     trial: Trial,
     progress: Progress | None = None,
 ) -> Simulated:
-    """Run a trial into `folder`.
-
-    Raises:
-        WrongInput: the roster cannot be used, or the folder holds something else.
-        NotDone: the folder takes no more letters.
-
-    """
+    """Run a trial into `folder`; WrongInput if that holds other things or the roster is wrong."""
     planner, press = Planner(material), Press(material, settings.templates)
     people = settings.subscribers
     if trial.scale:
@@ -98,6 +96,16 @@ def simulate(
         verdict=checker.verdict(tally.posted, world.history),
         index=None if trial.scale else write_gallery(folder, settings.templates, zone),
     )
+
+
+def almanac(days: Mapping[date, int], calendar: Calendar, templates: Path) -> str:
+    """An SVG of the months in which letters went, by the patients' own dates; a week a row."""
+    months = [min(days).replace(day=1)] if days else []
+    while months and (following := (months[-1] + 31 * DAY).replace(day=1)) <= max(days):
+        months.append(following)
+    names = {"days": days, "months": months, "weeks": Weeks().monthdatescalendar}
+    names |= {"closed": calendar.closed, "on": on}
+    return page(templates / "pages" / "almanac.svg.j2", names)
 
 
 def _moves(reasons: Sequence[str]) -> Iterator[str]:

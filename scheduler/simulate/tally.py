@@ -1,6 +1,6 @@
 """The tally: what a channel took, letter by letter, written down apart from the ledger."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -49,7 +49,7 @@ class Tally:
             yield envelope, outcome
 
 
-class Nowhere:
+class Nowhere(Channel):
     """A channel that makes each letter whole and drops it: 9,000 would fill 400 MB of a disk."""
 
     name, lease, batch, drafts = "nowhere", timedelta(0), 1000, True
@@ -61,10 +61,3 @@ class Nowhere:
         for envelope in envelopes:
             serialise(edition, envelope)
             yield envelope, Outcome("accepted")
-
-    def claimed(self, deliveries: Mapping[str, int]) -> None:
-        """Nothing to note."""
-
-    def evidence(self, _deliveries: Mapping[str, int]) -> dict[str, Outcome]:
-        """Nothing is kept."""
-        return {}

@@ -79,33 +79,27 @@ class World:
         self.history: list[Version] = []
         self.changed: Counter[str] = Counter()
         self.rng = Random(trial.seed)  # noqa: S311 - it is to be repeated
-        events: list[tuple[datetime, list[Entry] | str]] = [*self.arrivals]
+        events: list[tuple[datetime, Callable[[], None]]]
+        events = [(at, partial(self._arrive, some)) for at, some in self.arrivals]
         if trial.seed is not None:
             arrived = self.arrivals[-1][0] if arriving else self.began
             last = self.end if trial.weeks else arrived + timedelta(weeks=WEEKS)
             ids = [entry.id for entry in roster.entries if entry.id]
             self.away = chance.outages(self.rng, self.began, last)
-            events += chance.moments(self.rng, ids, self.began, last)
+            moments = chance.moments(self.rng, ids, self.began, last)
+            events += [(at, partial(self._change, who)) for at, who in moments]
         self.events = deque(sorted(events, key=itemgetter(0)))
 
     def __call__(self) -> datetime:
         return self.now
 
     def run(self, service: Round, channel: Channel, progress: Progress | None) -> None:
-        """Go on until the end.
-
-        Raises:
-            NotDone: the channel takes nothing.
-
-        """
+        """Go on until the end; NotDone if the channel takes nothing."""
         expected, sent = self._expected(), 0
         while self.now <= self.end:
             while self.events and self.events[0][0] <= self.now:
-                _, what = self.events.popleft()
-                if isinstance(what, str):
-                    self._change(what)
-                else:
-                    self._arrive(what)
+                _, happens = self.events.popleft()
+                happens()
             due = self._due()
             if due and due <= self.now:
                 report = service.run(channel, self)
@@ -132,7 +126,7 @@ class World:
 
     def _arrive(self, entries: Sequence[Entry]) -> None:
         """Enrol those whose day has come."""
-        some = Roster(self.roster.path, tuple(entries), self.roster.document)
+        some = replace(self.roster, entries=tuple(entries))
         with self.database.write() as db:
             merged = merge(db, some, self.keys, self.now)
             apply(db, merged, self.planner, self.now)

@@ -11,96 +11,20 @@ from flask.typing import ResponseReturnValue
 from pyotp import TOTP, random_base32
 
 from scheduler.ledger import staff
-from scheduler.web.entrance import begin, failed, leave, too_many
-from scheduler.web.gate import COOKIE, Office, allowed, me, note
-from scheduler.web.passwords import HASHER, fits, number_of, weakness
+from scheduler.web.entrance import begin, known, leave, too_many
+from scheduler.web.gate import COOKIE, allowed, me, note, office
+from scheduler.web.passwords import HASHER, number_of, weakness
 
 SLOW = "Too many attempts. Wait a quarter of an hour, then try again."
 WRONG = "This is not your present password."
 NOT_THIS = "This code is not right. Wait for the next one, and look whether the phone’s clock is."
 
-
-def views(office: Office) -> Blueprint:
-    """The screens."""
-    pages = Blueprint("account", __name__, url_prefix="/account")
-
-    @pages.get("")
-    @allowed(*staff.ROLES)
-    def page() -> ResponseReturnValue:
-        return _page(office)
-
-    @pages.post("/password")
-    @allowed(*staff.ROLES)
-    def password() -> ResponseReturnValue:
-        return _change_password(office, request.form.get("new", ""))
-
-    @pages.post("/sign-out")
-    @allowed(*staff.ROLES)
-    def everywhere() -> ResponseReturnValue:
-        with office.database.write() as db:
-            staff.end_sessions(db, me())
-            note(db, "sign-out", "everywhere", at=office.clock())
-        return leave()
-
-    @pages.route("/second-factor", methods=["GET", "POST"])
-    @allowed(*staff.ROLES)
-    def factor() -> ResponseReturnValue:
-        key = office.keys.opened(me().id, request.form.get("key", "")) or random_base32()
-        return _set_up(office, key) if request.method == "POST" else _shown(office, key)
-
-    @pages.post("/second-factor/off")
-    @allowed(*staff.ROLES)
-    def off() -> ResponseReturnValue:
-        if fault := _unproved(office):
-            return _page(office, off=fault), 422
-        with office.database.write() as db:
-            staff.set_factor(db, me(), None)
-            note(db, "second factor", "taken away", at=office.clock())
-        flash("Taken away. From now on your password is enough to sign in.")
-        return redirect(url_for("account.page"))
-
-    return pages
+pages = Blueprint("account", __name__, url_prefix="/account")
 
 
-def _unproved(office: Office) -> str:
-    """Why this may not be who they say, in words; empty if the password is right."""
-    if too_many(office, me().email):
-        return SLOW
-    with office.database.read() as db:
-        known = staff.by_email(db, me().email)
-    if known and fits(known[1], request.form.get("password", "")):
-        return ""
-    failed(office, me().email)
-    return WRONG
-
-
-def _change_password(office: Office, new: str) -> ResponseReturnValue:
-    if fault := _unproved(office):
-        return _page(office, old=fault), 422
-    if fault := weakness(new, me()):
-        return _page(office, new=fault), 422
-    with office.database.write() as db:
-        staff.set_password(db, me(), HASHER.hash(new))
-        note(db, "password", "", at=office.clock())
-    flash("Your password is changed. Wherever else you were signed in, you are not any more.")
-    return begin(office, me(), redirect(url_for("account.page")))
-
-
-def _set_up(office: Office, key: str) -> ResponseReturnValue:
-    """Keep the key of a second factor, if the password is right and the app has the key."""
-    if fault := _unproved(office):
-        return _shown(office, key, old=fault), 422
-    now = office.clock()
-    if (used := number_of(key, request.form.get("code", ""), now)) is None:
-        return _shown(office, key, code=NOT_THIS), 422
-    with office.database.write() as db:
-        staff.set_factor(db, me(), office.keys.sealed(me().id, key), used)
-        note(db, "second factor", "set up", at=now)
-    flash("Set up. From now on you sign in with your password and a code.")
-    return redirect(url_for("account.page"))
-
-
-def _page(office: Office, **faults: str) -> str:
+@pages.get("")
+@allowed(*staff.ROLES)
+def page(**faults: str) -> str:
     now = office.clock()
     with office.database.read() as db:
         found = staff.sessions(db, me(), request.cookies.get(COOKIE, ""), now)
@@ -108,7 +32,69 @@ def _page(office: Office, **faults: str) -> str:
     return render_template("app/account.html", sessions=found, needed=needed, faults=faults)
 
 
-def _shown(office: Office, key: str, **faults: str) -> str:
+@pages.post("/password")
+@allowed(*staff.ROLES)
+def password() -> ResponseReturnValue:
+    new = request.form.get("new", "")
+    if fault := _unproved():
+        return page(old=fault), 422
+    if fault := weakness(new, me()):
+        return page(new=fault), 422
+    with office.database.write() as db:
+        staff.set_password(db, me(), HASHER.hash(new))
+        note(db, "password", "", at=office.clock())
+    flash("Your password is changed. Wherever else you were signed in, you are not any more.")
+    return begin(me(), redirect(url_for("account.page")))
+
+
+@pages.post("/sign-out")
+@allowed(*staff.ROLES)
+def everywhere() -> ResponseReturnValue:
+    with office.database.write() as db:
+        staff.end_sessions(db, me())
+        note(db, "sign-out", "everywhere", at=office.clock())
+    return leave()
+
+
+@pages.route("/second-factor", methods=["GET", "POST"])
+@allowed(*staff.ROLES)
+def factor() -> ResponseReturnValue:
+    """Keep the key of a second factor, if the password is right and the app has the key."""
+    now, sealed = office.clock(), request.form.get("key", "")
+    key = office.keys.opened(me().id, sealed) or random_base32()
+    if request.method != "POST":
+        return _shown(key)
+    if fault := _unproved():
+        return _shown(key, old=fault), 422
+    if (used := number_of(key, request.form.get("code", ""), now)) is None:
+        return _shown(key, code=NOT_THIS), 422
+    with office.database.write() as db:
+        staff.set_factor(db, me(), office.keys.sealed(me().id, key), used)
+        note(db, "second factor", "set up", at=now)
+    flash("Set up. From now on you sign in with your password and a code.")
+    return redirect(url_for("account.page"))
+
+
+@pages.post("/second-factor/off")
+@allowed(*staff.ROLES)
+def off() -> ResponseReturnValue:
+    if fault := _unproved():
+        return page(off=fault), 422
+    with office.database.write() as db:
+        staff.set_factor(db, me(), None)
+        note(db, "second factor", "taken away", at=office.clock())
+    flash("Taken away. From now on your password is enough to sign in.")
+    return redirect(url_for("account.page"))
+
+
+def _unproved() -> str:
+    """Why this may not be who they say, in words; empty if the password is right."""
+    if too_many(me().email):
+        return SLOW
+    return "" if known(me().email, request.form.get("password", "")) else WRONG
+
+
+def _shown(key: str, **faults: str) -> str:
     """The page with the key, as a picture and in letters, and the form that proves it."""
     clinic = office.clinic.name
     uri = TOTP(key).provisioning_uri(name=me().email, issuer_name=clinic)

@@ -1,14 +1,15 @@
 """The whole web application: the patients' pages, the gate, and the staff's screens.
 
-Each screen is a module with views(office), a blueprint. What all pages share is here: the seal of
+Each screen is a module with a blueprint, its pages. What all pages share is here: the seal of
 forms against other sites, the headers, the words for dates, and the page for what goes wrong.
 """
 
 import logging
 import secrets
+from collections.abc import Callable
 from datetime import date, datetime
-from functools import partial
 from time import perf_counter
+from typing import Any
 
 from flask import Flask, Response, g, render_template, request
 from flask_wtf import CSRFProtect
@@ -16,6 +17,7 @@ from flask_wtf.csrf import CSRFError, generate_csrf
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 
+from scheduler.delivery.events import verify
 from scheduler.findings import NotDone
 from scheduler.letters.fill import in_words
 from scheduler.letters.theme import palettes
@@ -33,18 +35,27 @@ from scheduler.web import (
     people,
     post,
     received,
+    stop,
     team,
     today,
 )
-from scheduler.web.gate import Office, add_gate, may, public
-from scheduler.web.pages import LARGEST, pages
+from scheduler.web.gate import Office, add_gate, may, office, public
+from scheduler.web.server import LARGEST
 
+SCREENS: tuple[Any, ...] = (
+    *(entrance, today, people, patient, received, account, caseload, imports, lessons, post),
+    *(team, health, audit, stop, letterbox),
+)
 HEADERS = {
+    "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; frame-src 'self'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
 }
-OUTSIDE = ("ask", "stop", "events")  # views that strangers and other programs may call
+SECURE = {"Strict-Transport-Security": "max-age=31536000"}
 FORM = "This form was open too long or came from elsewhere. Open its page anew, then try again."
 WORDS = {
     403: "This page is not for your role. An administrator can say whose it is.",
@@ -62,10 +73,12 @@ OTHER = "That cannot be done here."
 log = logging.getLogger(__name__)
 
 
-def create(office: Office) -> Flask:
-    """The application."""
-    app = pages(office.database, office.planner, office.keys, office.settings, office.clock)
-    keys = office.keys.seals("sessions")
+def create(of: Office) -> Flask:
+    """The application of an office."""
+    folder = of.settings.templates.resolve() / "pages"
+    app = Flask(__name__, template_folder=folder, static_folder=folder / "static")
+    app.extensions["office"] = of
+    keys = of.keys.seals("sessions")
     app.config.update(
         SECRET_KEY=keys[0],
         SECRET_KEY_FALLBACKS=keys[1:],
@@ -74,30 +87,29 @@ def create(office: Office) -> Flask:
         SESSION_COOKIE_SECURE=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,
+        MAX_CONTENT_LENGTH=LARGEST,
         MAX_FORM_MEMORY_SIZE=LARGEST,  # what is to be imported travels in its form
         WTF_CSRF_SSL_STRICT=False,  # it asks for a Referer, which our own headers forbid
     )
-    _log_requests(app)
+    if of.settings.webhook_key:
+        verify(of.settings.webhook_key, b"", "", "")  # a wrong key is said at the start
+    app.before_request(_begin)
+    app.register_error_handler(Exception, _sorry)
     csrf = CSRFProtect(app)
-    for name in OUTSIDE:
-        if view := app.view_functions.get(name):
-            csrf.exempt(public(view))
-    add_gate(app, office)
-    for screen in (entrance, today, people, patient, received, account, caseload):
-        app.register_blueprint(screen.views(office))
-    for screen in (imports, lessons, post, team, health, audit):
-        app.register_blueprint(screen.views(office))
-    app.register_blueprint(own := letterbox.views(office))
-    csrf.exempt(own)  # no cookie, and the address is the secret
-    app.jinja_env.filters.update(FILTERS, here=lambda at: at.astimezone(office.clinic.timezone))
+    add_gate(app)
+    app.after_request(_end)  # before the gate's own, whatever becomes of that
+    for screen in SCREENS:
+        app.register_blueprint(screen.pages)
+    for own in (stop, letterbox):
+        csrf.exempt(own.pages)  # no cookie, and the address is the secret
+    app.jinja_env.filters.update(FILTERS)
     app.jinja_env.globals["seal"] = _seal
 
     @app.context_processor
     def shared() -> dict[str, object]:
         material = office.planner.material
-        open_to_me = partial(may, app)
         known = {"clinic": material.clinic, "course": material.course}
-        return known | {"me": g.get("member"), "may": open_to_me}
+        return known | {"me": g.get("member"), "may": may}
 
     @app.get("/brand.css")
     @public
@@ -105,90 +117,43 @@ def create(office: Office) -> Flask:
         light, dark = palettes(office.clinic.brand)
         return Response(BRAND.format(light=light, dark=dark), mimetype="text/css")
 
-    _say_what_is_wrong(app)
-    _add_headers(app, secure=office.settings.url.startswith("https://"))
     return app
 
 
-def _log_requests(app: Flask) -> None:
-    """Each answer has an id by which the log knows it; of its address the pattern only."""
-
-    @app.before_request
-    def begin() -> None:
-        g.request, g.began = secrets.token_hex(8), perf_counter()
-
-    @app.after_request
-    def end(response: Response) -> Response:
-        response.headers["X-Request-Id"] = g.request
-        took = round(1000 * (perf_counter() - g.began))
-        told = {"request": g.request, "status": response.status_code, "milliseconds": took}
-        log.debug("%s %s", request.method, request.url_rule or "(no such page)", extra=told)
-        return response
+def _begin() -> None:
+    """Give the request an id, by which the log knows it."""
+    g.request, g.began = secrets.token_hex(8), perf_counter()
 
 
-def _say_what_is_wrong(app: Flask) -> None:
+def _end(response: Response) -> Response:
+    """Put the headers on, and log the answer: of its address the pattern only."""
+    headers = HEADERS | (SECURE if office.settings.url.startswith("https://") else {})
+    for name, value in headers.items():
+        response.headers.setdefault(name, value)
+    response.headers["X-Request-Id"] = g.request
+    took = round(1000 * (perf_counter() - g.began))
+    told = {"request": g.request, "status": response.status_code, "milliseconds": took}
+    log.debug("%s %s", request.method, request.url_rule or "(no such page)", extra=told)
+    return response
+
+
+def _sorry(error: Exception) -> tuple[str, int]:
     """A page in words for every mistake, and nothing of what was asked for in the log."""
-
-    @app.errorhandler(HTTPException)
-    def sorry(error: HTTPException) -> tuple[str, int]:
-        code = error.code or InternalServerError.code
-        return _sorry(FORM if isinstance(error, CSRFError) else WORDS.get(code, OTHER)), code
-
-    @app.errorhandler(Exception)
-    def stopped(error: Exception) -> tuple[str, int]:
-        told = {"request": g.get("request")}
-        log.error(
-            "a page stopped: %s", type(error).__name__, extra=told
-        )  # its words may hold names
-        if isinstance(error, NotDone):
-            return _sorry(f"{error}. Try again in a minute."), ServiceUnavailable.code
-        return _sorry(WORDS[InternalServerError.code]), InternalServerError.code
-
-
-def _sorry(words: str) -> str:
-    """For staff the words; for a patient with a link from a letter, whom to call."""
-    patient = request.path.startswith(("/stop", "/letters"))
-    return render_template("unknown.html" if patient else "app/sorry.html", words=words)
-
-
-def _add_headers(app: Flask, *, secure: bool) -> None:
-    @app.after_request
-    def add(response: Response) -> Response:
-        if request.endpoint not in OUTSIDE:
-            for name, value in HEADERS.items():
-                response.headers.setdefault(name, value)
-        if secure:
-            response.headers["Strict-Transport-Security"] = "max-age=31536000"
-        return response
+    code, words = InternalServerError.code, WORDS[InternalServerError.code]
+    if isinstance(error, HTTPException):
+        code = error.code or code
+        words = FORM if isinstance(error, CSRFError) else WORDS.get(code, OTHER)
+    else:
+        name, told = type(error).__name__, {"request": g.get("request")}
+        log.error("a page stopped: %s", name, extra=told)  # its words may hold names
+    if isinstance(error, NotDone):
+        code, words = ServiceUnavailable.code, f"{error}. Try again in a minute."
+    theirs = request.path.startswith(("/stop", "/letters"))  # a patient is told whom to call
+    return render_template("unknown.html" if theirs else "app/sorry.html", words=words), code
 
 
 def _date(value: date | datetime) -> date:
     return value.date() if isinstance(value, datetime) else value
-
-
-def _day(value: date | datetime | None) -> str:
-    """`Tue 24 Nov 2026`: a date always has its weekday."""
-    return dated(_date(value)) if value else ""
-
-
-def _short(value: date | datetime) -> str:
-    """`Tue 24 Nov`, where the year stands close by."""
-    return on(_date(value))
-
-
-def _long(value: date | datetime) -> str:
-    """`Tuesday 24 November 2026`."""
-    return f"{in_words(_date(value))} {value.year}"
-
-
-def _clock(value: datetime | None) -> str:
-    """`09:30`."""
-    return f"{value:%H:%M}" if value else ""
-
-
-def _sentence(words: str) -> str:
-    """A line of the plan or of the audit, with a capital; names of fields lose their underlines."""
-    return (words[:1].upper() + words[1:]).replace("_", " ")
 
 
 def _seal() -> str:
@@ -196,11 +161,12 @@ def _seal() -> str:
     return Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf())
 
 
-FILTERS = {
-    "day": _day,
-    "short": _short,
-    "long": _long,
-    "clock": _clock,
-    "sentence": _sentence,
+FILTERS: dict[str, Callable[..., Any]] = {
+    "day": lambda value: dated(_date(value)) if value else "",  # with its weekday, always
+    "short": lambda value: on(_date(value)),  # where the year stands close by
+    "long": lambda value: f"{in_words(_date(value))} {value.year}",
+    "clock": lambda value: f"{value:%H:%M}" if value else "",
+    "here": lambda at: at.astimezone(office.clinic.timezone),
+    "sentence": lambda words: (words[:1].upper() + words[1:]).replace("_", " "),  # fields' names
     "counted": count,
 }

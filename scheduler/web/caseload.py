@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from scheduler.ledger import caseload
 from scheduler.ledger.caseload import LOST, Look
 from scheduler.plan.calendar import DAY
-from scheduler.web.gate import Office, allowed, me
+from scheduler.web.gate import allowed, me, office
 from scheduler.web.wishes import PAUSE
 
 LATELY = timedelta(days=7)  # how far back what was refused is told
@@ -24,7 +24,7 @@ Kind = Callable[[Look, date], bool]
 KINDS: dict[str, Kind] = {
     "Asked to be called": lambda look, _: bool(look.person.call_asked_at),
     "Address fails, or called spam": lambda look, _: look.person.status in LOST,
-    "Not sure, or did not go": lambda look, _: look.troubled,
+    "Not sure, or did not go": lambda look, _: bool(look.trouble),
     "Hold ends within a week": lambda look, today: any(
         hold.until <= today + SOON for hold in look.person.holds(today) if hold.until
     ),
@@ -37,28 +37,24 @@ KINDS: dict[str, Kind] = {
     "The others": lambda *_: True,
 }
 
+pages = Blueprint("caseload", __name__)
 
-def views(office: Office) -> Blueprint:
-    """The screen. An administrator chooses whose people it shows."""
-    pages = Blueprint("caseload", __name__)
 
-    @pages.get("/mine")
-    @allowed("admin", "physiotherapist")
-    def page() -> ResponseReturnValue:
-        now, name, names = office.clock(), me().name, list[str]()
-        today, zone = office.clinic.today(now), office.clinic.timezone
-        with office.database.read() as db:
-            if me().role == "admin":
-                names = caseload.physiotherapists(db)
-                name = request.args.get("of") or next(iter(names), name)
-            looks = caseload.of(db, name, now - LATELY)
-        told = {"groups": grouped(looks, today), "name": name, "names": names, "zone": zone}
-        skip = max(0, request.args.get("from", 0, int))
-        return render_template(
-            "app/caseload.html", **told, today=today, number=len(looks), skip=skip, most=PAGE
-        )
-
-    return pages
+@pages.get("/mine")
+@allowed("admin", "physiotherapist")
+def page() -> ResponseReturnValue:
+    now, name, names = office.clock(), me().name, list[str]()
+    today, zone = office.clinic.today(now), office.clinic.timezone
+    with office.database.read() as db:
+        if me().role == "admin":
+            names = caseload.physiotherapists(db)
+            name = request.args.get("of") or next(iter(names), name)
+        looks = caseload.of(db, name, now - LATELY)
+    told = {"groups": grouped(looks, today), "name": name, "names": names, "zone": zone}
+    skip = max(0, request.args.get("from", 0, int))
+    return render_template(
+        "app/caseload.html", **told, today=today, number=len(looks), skip=skip, most=PAGE
+    )
 
 
 def grouped(looks: Sequence[Look], today: date) -> dict[str, list[Look]]:

@@ -9,7 +9,6 @@
 """
 
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 
 from flask import (
@@ -27,7 +26,7 @@ from werkzeug.wrappers import Response
 
 from scheduler.ledger import staff
 from scheduler.ledger.staff import Member
-from scheduler.web.gate import COOKIE, Office, note, public
+from scheduler.web.gate import COOKIE, note, office, public
 from scheduler.web.passwords import HASHER, NOBODY, fits, number_of, weakness
 
 TRIES = {"who": 5, "where": 30}  # failed attempts in a quarter of an hour
@@ -36,75 +35,64 @@ HALF = 600  # seconds between the password and the code
 OWN = re.compile(r"/(?![/\\])[^\x00-\x1f\x7f\\]*")  # a path of ours, as browsers read it
 SHOWN = 12  # characters of the mark of who failed
 
-
-def views(office: Office) -> Blueprint:
-    """The screens."""
-    pages = Blueprint("entrance", __name__)
-
-    @pages.get("/sign-in")
-    @public
-    def sign_in() -> ResponseReturnValue:
-        session.pop("_flashes", None)  # words for whoever was here before
-        return render_template("app/sign_in.html", to=request.args.get("to", ""))
-
-    @pages.post("/sign-in")
-    @public
-    def enter() -> ResponseReturnValue:
-        return _enter(office)
-
-    @pages.post("/sign-in/code")
-    @public
-    def code() -> ResponseReturnValue:
-        return _prove(office)
-
-    @pages.post("/sign-out")
-    @public
-    def sign_out() -> ResponseReturnValue:
-        token, now = request.cookies.get(COOKIE, ""), office.clock()
-        with office.database.write() as db:
-            if found := staff.of_session(db, token, now):
-                note(db, "sign-out", "", at=now, by=found[0].email)
-            staff.end_session(db, token)
-        return leave()
-
-    @pages.get("/welcome/<token>")
-    @public
-    def welcome(token: str) -> ResponseReturnValue:
-        with office.database.read() as db:
-            member = staff.invited(db, token, office.clock())
-        return render_template("app/welcome.html", member=member), 200 if member else 404
-
-    @pages.post("/welcome/<token>")
-    @public
-    def join(token: str) -> ResponseReturnValue:
-        return _join(office, token)
-
-    return pages
+pages = Blueprint("entrance", __name__)
 
 
-def _enter(office: Office) -> ResponseReturnValue:
+@pages.get("/sign-in")
+@public
+def sign_in() -> ResponseReturnValue:
+    session.pop("_flashes", None)  # words for whoever was here before
+    return render_template("app/sign_in.html", to=request.args.get("to", ""))
+
+
+@pages.post("/sign-in")
+@public
+def enter() -> ResponseReturnValue:
     """The first step: an address and a password."""
-    form = request.form
-    member, slow = _known(office, form.get("email", "").strip(), form.get("password", ""))
-    if member is None:
-        page = render_template("app/sign_in.html", slow=slow, wrong=not slow, **_held(form))
-        return page, 429 if slow else 401
-    return _step_in(office, member)
+    form, email = request.form, request.form.get("email", "").strip()
+    slow = too_many(email)
+    if not slow and (member := known(email, form.get("password", ""))):
+        return _step_in(member)
+    page = render_template("app/sign_in.html", slow=slow, wrong=not slow, **_held())
+    return page, 429 if slow else 401
 
 
-def _prove(office: Office) -> ResponseReturnValue:
+@pages.post("/sign-in/code")
+@public
+def code() -> ResponseReturnValue:
     """The second step: a code."""
-    if (member := _half_in(office)) is None:
-        return render_template("app/sign_in.html", late=True, **_held(request.form)), 401
-    if too_many(office, member.email):
-        return _ask_code(office, member, slow=True), 429
-    if _right(office, member, request.form.get("code", "")):
-        return _come_in(office, member)
-    failed(office, member.email)
-    return _ask_code(office, member, wrong=True), 401
+    if (member := _half_in()) is None:
+        return render_template("app/sign_in.html", late=True, **_held()), 401
+    if too_many(member.email):
+        return _ask_code(member, slow=True), 429
+    if _right(member, request.form.get("code", "")):
+        return _come_in(member)
+    _failed(member.email)
+    return _ask_code(member, wrong=True), 401
 
 
-def _join(office: Office, token: str) -> ResponseReturnValue:
+@pages.post("/sign-out")
+@public
+def sign_out() -> ResponseReturnValue:
+    token, now = request.cookies.get(COOKIE, ""), office.clock()
+    with office.database.write() as db:
+        if found := staff.of_session(db, token, now):
+            note(db, "sign-out", "", at=now, by=found[0].email)
+        staff.end_session(db, token)
+    return leave()
+
+
+@pages.get("/welcome/<token>")
+@public
+def welcome(token: str) -> ResponseReturnValue:
+    with office.database.read() as db:
+        member = staff.invited(db, token, office.clock())
+    return render_template("app/welcome.html", member=member), 200 if member else 404
+
+
+@pages.post("/welcome/<token>")
+@public
+def join(token: str) -> ResponseReturnValue:
     """Somebody who was asked in chooses a password."""
     password, now = request.form.get("password", ""), office.clock()
     with office.database.write() as db:
@@ -116,7 +104,7 @@ def _join(office: Office, token: str) -> ResponseReturnValue:
     if member is None or fault:
         page = render_template("app/welcome.html", member=member, fault=fault)
         return page, 422 if member else 404
-    return _step_in(office, member)
+    return _step_in(member)
 
 
 def leave() -> Response:
@@ -127,7 +115,7 @@ def leave() -> Response:
     return response
 
 
-def begin(office: Office, member: Member, response: Response) -> Response:
+def begin(member: Member, response: Response) -> Response:
     """Begin a session with this answer, instead of the browser's last one."""
     with office.database.write() as db:
         staff.end_session(db, request.cookies.get(COOKIE, ""))
@@ -136,23 +124,33 @@ def begin(office: Office, member: Member, response: Response) -> Response:
     return response
 
 
-def too_many(office: Office, email: str) -> bool:
+def too_many(email: str) -> bool:
     """Whether too many attempts have failed, for this address or from this place."""
-    marks, now = _marks(office, email), office.clock()
+    marks, now = _marks(email), office.clock()
     with office.database.read() as db:
         return any(staff.failures(db, marks[name], now) >= most for name, most in TRIES.items())
 
 
-def failed(office: Office, email: str) -> None:
+def known(email: str, password: str) -> Member | None:
+    """Who it is, if the password is right; a wrong one is counted."""
+    with office.database.read() as db:
+        found = staff.by_email(db, email)
+    if fits(found[1] if found else NOBODY, password) and found:
+        return found[0]
+    _failed(email)
+    return None
+
+
+def _failed(email: str) -> None:
     """Count an attempt that failed."""
-    marks, now = _marks(office, email), office.clock()
+    marks, now = _marks(email), office.clock()
     with office.database.write() as db:
         for mark in marks.values():
             staff.fail(db, mark, now)
         note(db, "sign-in failed", "", at=now, by=f"mark {marks['who'][:SHOWN]}")
 
 
-def _right(office: Office, member: Member, code: str) -> bool:
+def _right(member: Member, code: str) -> bool:
     """Whether a code is right and was not used before; then it is used up."""
     with office.database.write() as db:
         key = office.keys.opened(member.id, staff.factor(db, member))
@@ -160,35 +158,22 @@ def _right(office: Office, member: Member, code: str) -> bool:
         return number is not None and staff.use_code(db, member, number)
 
 
-def _marks(office: Office, email: str) -> dict[str, str]:
+def _marks(email: str) -> dict[str, str]:
     said = {"who": email.casefold(), "where": request.remote_addr or ""}
     return {name: office.keys.marks(f"{name}:{value}")[0] for name, value in said.items()}
 
 
-def _known(office: Office, email: str, password: str) -> tuple[Member | None, bool]:
-    """Who it is, if the password is right; and whether too many attempts have failed."""
-    if too_many(office, email):
-        return None, True
-    with office.database.read() as db:
-        known = staff.by_email(db, email)
-    right = fits(known[1] if known else NOBODY, password)
-    if known and right:
-        return known[0], False
-    failed(office, email)
-    return None, False
-
-
-def _step_in(office: Office, member: Member) -> ResponseReturnValue:
+def _step_in(member: Member) -> ResponseReturnValue:
     """After the password: the code, if there is a second factor."""
-    return _ask_code(office, member) if member.factor else _come_in(office, member)
+    return _ask_code(member) if member.factor else _come_in(member)
 
 
-def _ask_code(office: Office, member: Member, **told: bool) -> str:
+def _ask_code(member: Member, **told: bool) -> str:
     half = office.signed("half signed in").dumps(member.id)
-    return render_template("app/code.html", half=half, **_held(request.form), **told)
+    return render_template("app/code.html", half=half, **_held(), **told)
 
 
-def _half_in(office: Office) -> Member | None:
+def _half_in() -> Member | None:
     """Whose password was right a moment ago."""
     with suppress(BadData), office.database.read() as db:
         signed = office.signed("half signed in")
@@ -196,19 +181,20 @@ def _half_in(office: Office) -> Member | None:
     return None
 
 
-def _held(form: Mapping[str, str]) -> dict[str, str]:
+def _held() -> dict[str, str]:
     """What the next page holds for the one after it."""
-    return {name: form.get(name, "") for name in ("email", "to", "kept")}
+    return {name: request.form.get(name, "") for name in ("email", "to", "kept")}
 
 
-def _come_in(office: Office, member: Member) -> Response:
+def _come_in(member: Member) -> Response:
     with office.database.write() as db:
         note(db, "sign-in", "", at=office.clock(), by=member.email)
-    return begin(office, member, _onwards(office, request.form, member))
+    return begin(member, _onwards(member))
 
 
-def _onwards(office: Office, form: Mapping[str, str], member: Member) -> Response:
+def _onwards(member: Member) -> Response:
     """Where somebody wanted to go, or what they themselves were sending."""
+    form = request.form
     with suppress(BadData):
         owner, path, fields = office.signed("kept form").loads(form.get("kept", ""), max_age=KEPT)
         if owner == member.id:

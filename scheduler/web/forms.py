@@ -76,6 +76,14 @@ def agreed_of(fields: Fields, today: date) -> date:
     return day
 
 
+def wording_of(fields: Fields, current: str) -> str:
+    """The version of the words that they agreed to, which are those of now."""
+    if fields.get("agreed_to", current) != current:
+        words = "the words of consent were changed just now"
+        raise wrong("agreed_to", None, words, "say the new ones, and ask again")
+    return current
+
+
 def clock_of(fields: Fields, field: str) -> time | None:
     """The time of day in a field, or None for the clinic's."""
     given = fields.get(field, "").strip()

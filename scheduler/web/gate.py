@@ -15,12 +15,24 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from functools import cached_property
 from typing import Any, TypeVar
 
-from flask import Flask, Response, abort, g, redirect, render_template, request, url_for
+from flask import (
+    Flask,
+    Response,
+    abort,
+    current_app,
+    g,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from itsdangerous import URLSafeTimedSerializer
 from sqlalchemy import Connection
+from werkzeug.local import LocalProxy
 
 from scheduler.keys import Keys
 from scheduler.ledger import staff, trail
@@ -33,6 +45,7 @@ from scheduler.material import read_material
 from scheduler.material.clinic import Clinic
 from scheduler.plan.calendar import instant
 from scheduler.settings import Settings
+from scheduler.web.preview import Table
 
 COOKIE = "__Host-sid"
 UNKEPT = ("csrf_token", "password", "new", "code")
@@ -54,6 +67,11 @@ class Office:
     settings: Settings
     clock: Callable[[], datetime] = field(repr=False)
     outlook: Outlook = field(default_factory=Outlook, repr=False)
+
+    @cached_property
+    def table(self) -> Table:
+        """The course in its folder, as an editor leaves it."""
+        return Table(self.settings, self.clock)
 
     @property
     def clinic(self) -> Clinic:
@@ -83,6 +101,10 @@ class Office:
         self.planner, self.press = planner, press
 
 
+office: Office = LocalProxy(lambda: current_app.extensions["office"])  # type: ignore[assignment]
+"""The office of the application that answers, as flask.request is what it was asked."""
+
+
 def allowed(*roles: Role) -> Callable[[View], View]:
     """Say which roles may open a view."""
 
@@ -105,21 +127,27 @@ def me() -> Member:
     return member
 
 
-def may(app: Flask, view: str) -> bool:
+def actor() -> str:
+    """Who is signed in, and from where, for the audit."""
+    return from_here(me().email)
+
+
+def may(view: str) -> bool:
     """Whether the view is for who is signed in."""
-    return me().role in getattr(app.view_functions.get(view), "roles", ())
+    return me().role in getattr(current_app.view_functions.get(view), "roles", ())
 
 
 def note(db: Connection, action: str, words: str, *, at: datetime, by: str = "") -> None:
     """Write into the audit what was done about staff or settings, by whom and from where."""
-    trail.tell(db, None, action, _from_here(words), at=at, by=by or me().email)
+    trail.tell(db, None, action, words, at=at, by=from_here(by or me().email))
 
 
-def _from_here(words: str) -> str:
-    return f"{words}, from {request.remote_addr}".removeprefix(", ")
+def from_here(who: str) -> str:
+    """Whoever acts, with the address that the request comes from."""
+    return f"{who}{trail.AT}{request.remote_addr}"
 
 
-def add_gate(app: Flask, office: Office) -> None:
+def add_gate(app: Flask) -> None:
     """Put the gate before every view of the application."""
 
     @app.before_request
@@ -134,7 +162,7 @@ def add_gate(app: Flask, office: Office) -> None:
             owner = None if found else staff.owner(db, token)
             bare = found is not None and not found[0].factor and staff.needed(db)
         if found is None:
-            return _to_sign_in(office, owner)
+            return _to_sign_in(owner)
         g.member, stale = found
         if stale:
             with office.database.write() as db:
@@ -148,12 +176,12 @@ def add_gate(app: Flask, office: Office) -> None:
         asked = request.view_args or {}
         if "member" in g and "enrolment" in asked and response.status_code in SHOWN:
             what = f"letter {asked['lesson']}" if "lesson" in asked else "page"
-            _note_look(office, asked["enrolment"], _from_here(what))
+            _note_look(asked["enrolment"], what)
         return response
 
 
-def _note_look(office: Office, enrolment: str, words: str) -> None:
-    now, by = office.clock(), me().email
+def _note_look(enrolment: str, words: str) -> None:
+    now, by = office.clock(), actor()
     with office.database.read() as db:
         known = trail.looked(db, enrolment, words, at=now, by=by)
     if not known:
@@ -161,7 +189,7 @@ def _note_look(office: Office, enrolment: str, words: str) -> None:
             trail.tell(db, enrolment, trail.READ, words, at=now, by=by)
 
 
-def _to_sign_in(office: Office, owner: str | None) -> ResponseReturnValue:
+def _to_sign_in(owner: str | None) -> ResponseReturnValue:
     """Ask for a sign-in, and keep what was being sent, for whoever's session it was."""
     path = request.full_path.rstrip("?")
     if request.method in ("GET", "HEAD"):

@@ -8,7 +8,7 @@
    /metrics: numbers, where PHYSIOPOST_METRICS is on; else there is no such address.
 """
 
-from flask import Blueprint, Response, abort, flash, redirect, render_template, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from scheduler.delivery.behind import SILENCE, Heartbeat
@@ -18,71 +18,63 @@ from scheduler.doctor.records import LATE
 from scheduler.findings import NotDone
 from scheduler.ledger import people, vitals
 from scheduler.ledger.staff import ROLES
-from scheduler.web.gate import Office, allowed, me, note, public
+from scheduler.web.gate import allowed, me, note, office, public
 
 PLAIN = "text/plain; charset=utf-8"
 FORMAT = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus'
 
-
-def views(office: Office) -> Blueprint:
-    """The screens."""
-    pages = Blueprint("health", __name__)
-
-    @pages.get("/health")
-    @allowed(*ROLES)
-    def page() -> ResponseReturnValue:
-        return _page(office, outside=False)
-
-    @pages.post("/health")
-    @allowed(*ROLES)
-    def look() -> ResponseReturnValue:
-        return _page(office, outside=True)
-
-    @pages.post("/health/test-letter")
-    @allowed("admin", "technician")
-    def test_letter() -> ResponseReturnValue:
-        now, member = office.clock(), me()
-        said = send_proof(office.press, office.settings, member, now)
-        with office.database.write() as db:
-            note(db, "test letter", said, at=now)
-        flash(f"Your test letter: {said}.")
-        return redirect(url_for("health.page"))
-
-    @pages.get("/healthz")
-    @public
-    def alive() -> ResponseReturnValue:
-        return Response("alive\n", content_type=PLAIN)
-
-    @pages.get("/readyz")
-    @public
-    def ready() -> ResponseReturnValue:
-        try:
-            with office.database.read() as db:
-                last = Heartbeat.last(db)
-        except NotDone:
-            return Response("the database does not answer\n", 503, content_type=PLAIN)
-        if last is None or office.clock() - last.at > SILENCE:
-            return Response("no round runs\n", 503, content_type=PLAIN)
-        return Response("ready\n", content_type=PLAIN)
-
-    @pages.get("/metrics")
-    @public
-    def metrics() -> ResponseReturnValue:
-        if not office.settings.metrics:
-            abort(404)
-        return Response(_numbers(office), content_type=FORMAT)
-
-    return pages
+pages = Blueprint("health", __name__)
 
 
-def _page(office: Office, *, outside: bool) -> str:
+@pages.route("/health", methods=["GET", "POST"])
+@allowed(*ROLES)
+def page() -> ResponseReturnValue:
+    outside = request.method == "POST"
     parts = office.settings, office.planner.material, office.database
     checks = examine(Ward(*parts, {}, office.clock(), outside=outside))
     number = sum(each.well is False for each in checks)
     return render_template("app/health.html", checks=checks, number=number, outside=outside)
 
 
-def _numbers(office: Office) -> str:
+@pages.post("/health/test-letter")
+@allowed("admin", "technician")
+def test_letter() -> ResponseReturnValue:
+    now, member = office.clock(), me()
+    said = send_proof(office.press, office.settings, member, now)
+    with office.database.write() as db:
+        note(db, "test letter", said, at=now)
+    flash(f"Your test letter: {said}.")
+    return redirect(url_for("health.page"))
+
+
+@pages.get("/healthz")
+@public
+def alive() -> ResponseReturnValue:
+    return Response("alive\n", content_type=PLAIN)
+
+
+@pages.get("/readyz")
+@public
+def ready() -> ResponseReturnValue:
+    try:
+        with office.database.read() as db:
+            last = Heartbeat.last(db)
+    except NotDone:
+        return Response("the database does not answer\n", 503, content_type=PLAIN)
+    if last is None or office.clock() - last.at > SILENCE:
+        return Response("no round runs\n", 503, content_type=PLAIN)
+    return Response("ready\n", content_type=PLAIN)
+
+
+@pages.get("/metrics")
+@public
+def metrics() -> ResponseReturnValue:
+    if not office.settings.metrics:
+        abort(404)
+    return Response(_numbers(), content_type=FORMAT)
+
+
+def _numbers() -> str:
     """As Prometheus reads it; of nobody in particular."""
     now = office.clock()
     with office.database.read() as db:

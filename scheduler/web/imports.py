@@ -34,8 +34,8 @@ from scheduler.roster.practice import FIELDS
 from scheduler.roster.proposal import Proposal, proposed
 from scheduler.roster.table import Sheet, read_table
 from scheduler.web.forms import agreed_of, faults, plain
-from scheduler.web.gate import Office, allowed, me
-from scheduler.web.pages import LARGEST
+from scheduler.web.gate import actor, allowed, office
+from scheduler.web.server import LARGEST
 
 ROOM = LARGEST // 2  # octets of all files: as text in a form they grow by a third
 ROWS, FILES = 5000, 2
@@ -93,75 +93,71 @@ class Look:
         return sha256(repr((new, moves, rest, self.held_back)).encode()).hexdigest()[:32]
 
 
-def views(office: Office) -> Blueprint:
-    """The screens."""
-    pages = Blueprint("imports", __name__, url_prefix="/people/import")
-
-    @pages.get("")
-    @allowed("admin", "physiotherapist")
-    def page() -> ResponseReturnValue:
-        return _begin(office)
-
-    @pages.post("")
-    @allowed("admin", "physiotherapist")
-    def look() -> ResponseReturnValue:
-        form, now, sheets = request.form, office.clock(), _sheets()
-        try:
-            _refuse(sheets)
-            choices = _choices(office, form, now)
-            return _answer(office, sheets, choices, form, now)
-        except Question as question:
-            told = faults(question)
-            notes = [
-                each
-                for each in told
-                if "day_first" in question.asks or each.place == "consent" or "Give" in each.cure
-            ]
-            columns = [name for each in sheets for name in read_table(each).header if name]
-            asked = {"asks": question.asks, "notes": notes, "columns": dict.fromkeys(columns)}
-            again = {"sheets": _packed(sheets), "form": form, "again": bool(form.get("do"))}
-            return render_template("app/import_columns.html", **asked, **again)
-        except WrongInput as error:
-            return _begin(office, faults(error)), 422
-
-    @pages.get("/<name>")
-    @allowed("admin", "physiotherapist")
-    def done(name: str) -> ResponseReturnValue:
-        with office.database.read() as db:
-            made = trail.imports(db, 1, name) or abort(404)
-            why = _stays(db, name)
-        return render_template("app/imported.html", made=made[0], why=why)
-
-    @pages.post("/<name>")
-    @allowed("admin", "physiotherapist")
-    def undo(name: str) -> ResponseReturnValue:
-        now, parts = office.clock(), (office.database, office.planner)
-        try:
-            todo = tailoring.undo_batch(*parts, name, now)
-            tailoring.commit(*parts, todo, now, me().email, keys=office.keys)
-            flash(f"Taken back: everything that this import did to {_people(len(todo))}.")
-        except (WrongInput, NotDone):
-            flash("Nothing was taken back.")  # the page says why
-        return redirect(url_for("imports.done", name=name))
-
-    return pages
+pages = Blueprint("imports", __name__, url_prefix="/people/import")
 
 
-def _begin(office: Office, wrong: list[Finding] | None = None) -> str:
+@pages.get("")
+@allowed("admin", "physiotherapist")
+def page(wrong: list[Finding] | None = None) -> str:
     with office.database.read() as db:
         made = trail.imports(db, LATELY)
     return render_template("app/import.html", made=made, wrong=wrong)
 
 
+@pages.post("")
+@allowed("admin", "physiotherapist")
+def look() -> ResponseReturnValue:
+    form, now, sheets = request.form, office.clock(), _sheets()
+    try:
+        _refuse(sheets)
+        choices = _choices(form, now)
+        return _answer(sheets, choices, form, now)
+    except Question as question:
+        told = faults(question)
+        notes = [
+            each
+            for each in told
+            if "day_first" in question.asks or each.place == "consent" or "Give" in each.cure
+        ]
+        columns = [name for each in sheets for name in read_table(each).header if name]
+        asked = {"asks": question.asks, "notes": notes, "columns": dict.fromkeys(columns)}
+        again = {"sheets": _packed(sheets), "form": form, "again": bool(form.get("do"))}
+        return render_template("app/import_columns.html", **asked, **again)
+    except WrongInput as error:
+        return page(faults(error)), 422
+
+
+@pages.get("/<name>")
+@allowed("admin", "physiotherapist")
+def done(name: str) -> ResponseReturnValue:
+    with office.database.read() as db:
+        made = trail.imports(db, 1, name) or abort(404)
+        why = _stays(db, name)
+    return render_template("app/imported.html", made=made[0], why=why)
+
+
+@pages.post("/<name>")
+@allowed("admin", "physiotherapist")
+def undo(name: str) -> ResponseReturnValue:
+    now, parts = office.clock(), (office.database, office.planner)
+    try:
+        todo = tailoring.undo_batch(*parts, name, now)
+        tailoring.commit(*parts, todo, now, actor(), keys=office.keys)
+        flash(f"Taken back: everything that this import did to {_people(len(todo))}.")
+    except (WrongInput, NotDone):
+        flash("Nothing was taken back.")  # the page says why
+    return redirect(url_for("imports.done", name=name))
+
+
 def _answer(
-    office: Office, sheets: list[Sheet], choices: Choices, form: Mapping[str, str], now: datetime
+    sheets: list[Sheet], choices: Choices, form: Mapping[str, str], now: datetime
 ) -> ResponseReturnValue:
     """The dry run, the rows to be mended, or, with the word to do it, done."""
     sure = form.get("do") == "confirm"
     if sure:
         office.planner.refresh(office.database, now)
     with office.database.write() if sure else office.database.read() as db:
-        found = _look(office, db, sheets, choices, now)
+        found = _look(db, sheets, choices, now)
         if form.get("do") == "rows":
             saved = {"Content-Disposition": "attachment; filename=wrong-rows.csv"}
             return Response(wrong_rows(found.export), mimetype="text/csv", headers=saved)
@@ -169,7 +165,7 @@ def _answer(
         unsure = sure and bool(found.held_back) and not form.get("many")
         if sure and found.todo and not (late or unsure):
             parts = (db, found.export, found.merged, office.planner, now)
-            name = batch.put_in(*parts, by=me().email)
+            name = batch.put_in(*parts, by=actor())
             flash("Done. Nothing is sent by this; each letter goes on its date.")
             return redirect(url_for("imports.done", name=name))
     told = {"look": found, "late": late, "unsure": unsure, "most": SHOWN, "form": form}
@@ -177,9 +173,7 @@ def _answer(
     return page, 409 if late else 422 if unsure else 200
 
 
-def _look(
-    office: Office, db: Connection, sheets: list[Sheet], choices: Choices, now: datetime
-) -> Look:
+def _look(db: Connection, sheets: list[Sheet], choices: Choices, now: datetime) -> Look:
     planner, today = office.planner, office.clinic.today(now)
     export = batch.read(db, sheets, planner.material.course, today, choices)
     merged = merge(db, export, office.keys, now)
@@ -223,7 +217,7 @@ def _refuse(sheets: list[Sheet]) -> None:
             raise wrong(each.path, None, f"has more than {ROWS:,} rows", "export fewer weeks")
 
 
-def _choices(office: Office, form: Mapping[str, str], now: datetime) -> Choices:
+def _choices(form: Mapping[str, str], now: datetime) -> Choices:
     """What was said about the files; to choose the columns anew is to say nothing of them."""
     said = {name: clean(form[f"column.{name}"]) for name in FIELDS if f"column.{name}" in form}
     columns = dict.fromkeys(FIELDS, "") if form.get("do") == "columns" else said

@@ -22,22 +22,16 @@ from flask.typing import ResponseReturnValue
 from scheduler.checks import dossier
 from scheduler.findings import Finding, WrongInput
 from scheduler.ledger.impact import waiting
+from scheduler.ledger.staff import ROLES
 from scheduler.letters.editions import Press
-from scheduler.material import signing
+from scheduler.material import signoff
 from scheduler.material.fields import clean
 from scheduler.material.lessons import Passage
-from scheduler.material.signoff import (
-    BLOCKS,
-    Standing,
-    content_hash,
-    parse_registration,
-    passages,
-    standing,
-)
+from scheduler.material.signoff import BLOCKS, Standing, content_hash, parse_registration
 from scheduler.material.yamlfile import Unusable
 from scheduler.web.forms import faults
-from scheduler.web.gate import Office, allowed, me, note
-from scheduler.web.preview import Table, drawn
+from scheduler.web.gate import allowed, me, note, office
+from scheduler.web.preview import drawn
 from scheduler.web.received import FRAME
 from scheduler.web.samples import SAMPLES
 
@@ -61,12 +55,12 @@ class Text:
     @cached_property
     def passages(self) -> tuple[Passage, ...]:
         """What a patient reads."""
-        return passages(self.press.material, self.what)
+        return signoff.passages(self.press.material, self.what)
 
     @cached_property
     def standing(self) -> Standing:
         """Whether it is signed."""
-        return standing(self.press.material, self.today)[self.what]
+        return signoff.standing(self.press.material, self.today)[self.what]
 
     @cached_property
     def hash(self) -> str:
@@ -98,113 +92,94 @@ def _points(press: Press) -> list[dict[str, Any]]:
     return points
 
 
-class Shelf:
-    """The course in its folder."""
-
-    def __init__(self, office: Office) -> None:
-        """Nothing is read yet."""
-        self.office, self.table = office, Table(office.settings, office.clock)
-
-    def read(self) -> tuple[Press, tuple[Finding, ...]]:
-        """What makes the letters; or what the service has, and what is wrong with the folder."""
-        look = self.table.look()
-        try:
-            if look.press:
-                look.press.all()  # made once, and kept
-                return look.press, ()
-        except WrongInput as error:
-            return self.office.press, error.findings
-        return self.office.press, look.faults
-
-    def text(self, what: str) -> Text:
-        """A lesson by its slug, or the boxes."""
-        press, amiss = self.read()
-        if what not in (*press.material.course.by_slug, BLOCKS):
-            abort(404)
-        return Text(press, what, press.material.clinic.today(self.office.clock()), amiss)
-
-    def waiting(self) -> Mapping[str, int]:
-        """How many people wait for each lesson of the course that the service sends."""
-        with self.office.database.read() as db:
-            return waiting(db, self.office.planner.material.course)
-
-    def newer(self, text: Text) -> bool:
-        """Whether the service still sends another text than the folder has."""
-        now = self.office.planner.material
-        known = text.what in (*now.course.by_slug, BLOCKS)
-        return known and content_hash(now, text.what) != text.hash
+pages = Blueprint("course", __name__, url_prefix="/course")
 
 
-def views(office: Office) -> Blueprint:
-    """The screens."""
-    pages = Blueprint("course", __name__, url_prefix="/course")
-    shelf = Shelf(office)
-
-    @pages.get("")
-    @allowed("admin", "physiotherapist", "technician")
-    def page() -> str:
-        press, amiss = shelf.read()
-        texts = [shelf.text(what) for what in (*press.material.course.by_slug, BLOCKS)]
-        told = {"waiting": shelf.waiting(), "amiss": amiss}
-        return render_template("app/course.html", texts=texts, **told)
-
-    @pages.get("/<what>")
-    @allowed("admin", "physiotherapist", "technician")
-    def lesson(what: str) -> str:
-        text, look = shelf.text(what), request.args.get("as", "")
-        chosen = {"look": look if look in LOOKS else "phone", "LOOKS": LOOKS}
-        told = {"waiting": shelf.waiting().get(what, 0), "newer": shelf.newer(text)}
-        return render_template("app/lesson.html", text=text, amiss=text.amiss, **chosen, **told)
-
-    @pages.get("/<what>/letter.html")
-    @allowed("admin", "physiotherapist", "technician")
-    def letter(what: str) -> Response:
-        look = request.args.get("as", "")
-        kind, scheme = "text" if look == "text" else "html", "dark" if look == "dark" else "light"
-        if what == BLOCKS:
-            abort(404)
-        press = shelf.text(what).press
-        content = drawn(press, press.edition(what, False), SAMPLES["sam"], kind, scheme)
-        return Response(content, headers={"Content-Security-Policy": FRAME})
-
-    @pages.get("/evidence")
-    @allowed("admin", "physiotherapist", "technician")
-    def evidence() -> Response:
-        return _evidence(office, shelf.text(BLOCKS))
-
-    @pages.route("/<what>/sign", methods=["GET", "POST"])
-    @allowed("physiotherapist")
-    def sign(what: str) -> ResponseReturnValue:
-        return _signing(office, shelf.text(what), request.form)
-
-    return pages
+@pages.get("")
+@allowed(*ROLES)
+def page() -> str:
+    press, amiss = _read()
+    texts = [_text(what) for what in (*press.material.course.by_slug, BLOCKS)]
+    return render_template("app/course.html", texts=texts, waiting=_waiting(), amiss=amiss)
 
 
-def _evidence(office: Office, text: Text) -> Response:
+@pages.get("/<what>")
+@allowed(*ROLES)
+def lesson(what: str) -> str:
+    text, look, now = _text(what), request.args.get("as", ""), office.planner.material
+    newer = what in (*now.course.by_slug, BLOCKS) and content_hash(now, what) != text.hash
+    chosen = {"look": look if look in LOOKS else "phone", "LOOKS": LOOKS}
+    told = {"waiting": _waiting().get(what, 0), "newer": newer}
+    return render_template("app/lesson.html", text=text, amiss=text.amiss, **chosen, **told)
+
+
+@pages.get("/<what>/letter.html")
+@allowed(*ROLES)
+def letter(what: str) -> Response:
+    look = request.args.get("as", "")
+    kind, scheme = "text" if look == "text" else "html", "dark" if look == "dark" else "light"
+    if what == BLOCKS:
+        abort(404)
+    press = _text(what).press
+    content = drawn(press, press.edition(what, False), SAMPLES["sam"], kind, scheme)
+    return Response(content, headers={"Content-Security-Policy": FRAME})
+
+
+@pages.get("/evidence")
+@allowed(*ROLES)
+def evidence() -> Response:
     """The whole evidence page, which brings its own style and no script."""
-    folder, name = office.settings.templates / "pages", "evidence.html.j2"
-    content = dossier.page(folder, name, text.press.material, text.today)
+    text, page = _text(BLOCKS), office.settings.templates / "pages" / "evidence.html.j2"
+    content = dossier.evidence(page, text.press.material, text.today)
     styles = (sha256(style.encode()).digest() for style in STYLE.findall(content))
     hashes = " ".join(f"'sha256-{b64encode(each).decode()}'" for each in styles)
     return Response(content, headers={"Content-Security-Policy": EVIDENCE.format(styles=hashes)})
 
 
-def _signing(office: Office, text: Text, form: Mapping[str, str]) -> ResponseReturnValue:
+@pages.route("/<what>/sign", methods=["GET", "POST"])
+@allowed("physiotherapist")
+def sign(what: str) -> ResponseReturnValue:
     """What is signed, with the form under it; or, with the form filled in, signed."""
+    text, form = _text(what), request.form
     late = bool(form) and form.get("mark") != text.hash
     wrong: list[Finding] = []
     if form and not late and not text.amiss:
         try:
-            _sign(office, text, form)
+            _sign(text, form)
+            return redirect(url_for("course.page"))
         except WrongInput as error:
             wrong = faults(error)
-        else:
-            return redirect(url_for("course.page"))
     told = {"text": text, "form": form, "wrong": wrong, "late": late, "amiss": text.amiss}
     return render_template("app/sign.html", **told), 409 if late else 422 if wrong else 200
 
 
-def _sign(office: Office, text: Text, form: Mapping[str, str]) -> None:
+def _read() -> tuple[Press, tuple[Finding, ...]]:
+    """What makes the letters; or what the service has, and what is wrong with the folder."""
+    look = office.table.look()
+    try:
+        if look.press:
+            look.press.all()  # made once, and kept
+            return look.press, ()
+    except WrongInput as error:
+        return office.press, error.findings
+    return office.press, look.faults
+
+
+def _text(what: str) -> Text:
+    """A lesson by its slug, or the boxes."""
+    press, amiss = _read()
+    if what not in (*press.material.course.by_slug, BLOCKS):
+        abort(404)
+    return Text(press, what, press.material.clinic.today(office.clock()), amiss)
+
+
+def _waiting() -> Mapping[str, int]:
+    """How many people wait for each lesson of the course that the service sends."""
+    with office.database.read() as db:
+        return waiting(db, office.planner.material.course)
+
+
+def _sign(text: Text, form: Mapping[str, str]) -> None:
     """Sign, write it into the audit, and let the service take up the text.
 
     Raises:
@@ -222,7 +197,7 @@ def _sign(office: Office, text: Text, form: Mapping[str, str]) -> None:
     with office.database.write() as db:
         note(db, "sign", f"{text.what}, registration {number}", at=now)
         folder, material = office.settings.course, text.press.material
-        signing.sign(folder, material, [text.what], name, number, on=text.today)
+        signoff.sign(folder, material, [text.what], name, number, on=text.today)
     flash("Signed. Thank you.")
     try:
         office.take_up(now)

@@ -9,6 +9,7 @@ There is no cookie and no sign-in here, so another site has nothing to ride on: 
 know the token, and whoever knows that holds the letter. It has 256 bits, so nobody guesses it.
 """
 
+from calendar import day_name
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,13 +21,13 @@ from flask.typing import ResponseReturnValue
 from scheduler import tailoring
 from scheduler.findings import NotDone, WrongInput
 from scheduler.ledger import deliveries, people
+from scheduler.ledger.evidence import PATIENT
 from scheduler.letters.editions import Edition
-from scheduler.letters.fill import WEEKDAYS, fill
+from scheduler.letters.fill import fill
 from scheduler.web.forms import sentence
-from scheduler.web.gate import Office, public
-from scheduler.web.patient import RETURNED
+from scheduler.web.gate import office, public
 from scheduler.web.received import framed
-from scheduler.web.wishes import BY, WEEKS, Wishes
+from scheduler.web.wishes import WEEKS, Wishes
 
 MOVES = ("pause", "resume", "day", "time")  # wishes that change dates
 SAYS = {
@@ -56,83 +57,77 @@ class Box:
         return here
 
 
-def views(office: Office) -> Blueprint:
-    """The pages."""
-    pages = Blueprint("letterbox", __name__, url_prefix="/letters/<token>")
-
-    @pages.get("")
-    @public
-    def page(token: str) -> ResponseReturnValue:
-        box = _box(office, token, office.clock())
-        return _page(office, box, said=SAYS.get(request.args.get("done", ""), ""))
-
-    @pages.get(f"/<any({', '.join(MOVES)}):wish>")
-    @public
-    def look(token: str, wish: str) -> ResponseReturnValue:
-        return _wish(office, _box(office, token, office.clock()), wish, request.args)
-
-    @pages.post(f"/<any({', '.join(SAYS)}):wish>")
-    @public
-    def do(token: str, wish: str) -> ResponseReturnValue:
-        return _wish(office, _box(office, token, office.clock()), wish, request.form)
-
-    @pages.get("/again/<delivery>")
-    @public
-    def again(token: str, delivery: str) -> ResponseReturnValue:
-        box = _box(office, token, office.clock())
-        row, edition = _received(box, delivery)
-        text = fill(edition, row["merge"]).text
-        return render_template("again.html", box=box, row=row, edition=edition, text=text)
-
-    @pages.get("/again/<delivery>/letter.html")
-    @public
-    def as_html(token: str, delivery: str) -> Response:
-        row, edition = _received(_box(office, token, office.clock()), delivery)
-        return framed(edition, row["merge"])
-
-    return pages
+pages = Blueprint("letterbox", __name__, url_prefix="/letters/<token>")
 
 
-def _box(office: Office, token: str, now: datetime) -> Box:
+@pages.get("")
+@public
+def page(token: str) -> ResponseReturnValue:
+    box = _box(token)
+    return _page(box, said=SAYS.get(request.args.get("done", ""), ""))
+
+
+@pages.route(f"/<any({', '.join(SAYS)}):wish>", methods=["GET", "POST"])
+@public
+def change(token: str, wish: str) -> ResponseReturnValue:
+    """What a wish would do; or, with the word to do it, done. What moves no date is done so."""
+    if request.method != "POST" and wish not in MOVES:
+        abort(405)
+    sure, now, box = request.method == "POST", office.clock(), _box(token)
+    parts, fields = (office.database, office.planner), request.form if sure else request.args
+    if sure:
+        office.planner.refresh(office.database, now)
+    try:
+        verb = box.wishes.verb(wish, fields)
+    except WrongInput as error:
+        return _page(box, wrong=sentence(error))
+    try:
+        proposal = tailoring.propose(*parts, box.wishes.person.id, verb, now)
+        if sure and (wish not in MOVES or fields.get("mark") == proposal.mark):
+            tailoring.commit(*parts, [proposal], now, PATIENT)
+            return redirect(url_for("letterbox.page", token=token, done=wish), 303)
+    except WrongInput:
+        return _page(box, wrong=ALREADY)
+    except NotDone:
+        return _page(_box(token), wrong=QUICKER)
+    told = {"box": box, "wish": wish, "value": fields.get(wish, ""), "proposal": proposal}
+    return render_template("wish.html", **told, late=sure), 409 if sure else 200
+
+
+@pages.get("/again/<delivery>")
+@public
+def again(token: str, delivery: str) -> ResponseReturnValue:
+    box = _box(token)
+    row, edition = _received(box, delivery)
+    text = fill(edition, row["merge"]).text
+    return render_template("again.html", box=box, row=row, edition=edition, text=text)
+
+
+@pages.get("/again/<delivery>/letter.html")
+@public
+def as_html(token: str, delivery: str) -> Response:
+    row, edition = _received(_box(token), delivery)
+    return framed(edition, row["merge"])
+
+
+def _box(token: str) -> Box:
     with office.database.read() as db:
         person = people.of_enrolment(db, office.keys.enrolment(token) or "") or abort(404)
         sent = deliveries.sent(db, [person.enrolment_id])[person.enrolment_id]
         got = [
             {**row, "merge": office.keys.proven(row["merge"])}
             for row in deliveries.of_person(db, person.id)
-            if row["state"] == "accepted" and row["merge"] and row["fate"] not in RETURNED
+            if row["state"] == "accepted" and row["merge"]
         ]
         editions = deliveries.editions(db, {row["edition"] for row in got})
-    return Box(token, Wishes(person, office.planner, sent, now), got, editions)
+    return Box(token, Wishes(person, office.planner, sent, office.clock()), got, editions)
 
 
-def _page(office: Office, box: Box, said: str = "", wrong: str = "") -> ResponseReturnValue:
+def _page(box: Box, said: str = "", wrong: str = "") -> ResponseReturnValue:
     words = office.press.words_of(office.planner.material.course.lessons[0].slug)
     told = {"box": box, "wishes": box.wishes, "said": said, "wrong": wrong, "words": words}
-    told |= {"WEEKS": WEEKS, "WEEKDAYS": WEEKDAYS}
+    told |= {"WEEKS": WEEKS, "WEEKDAYS": day_name}
     return render_template("letters.html", **told), 422 if wrong else 200
-
-
-def _wish(office: Office, box: Box, wish: str, fields: Mapping[str, str]) -> ResponseReturnValue:
-    """What a wish would do; or, with the word to do it, done."""
-    parts, now, sure = (office.database, office.planner), box.wishes.now, request.method == "POST"
-    if sure:
-        office.planner.refresh(office.database, now)
-    try:
-        verb = box.wishes.verb(wish, fields)
-    except WrongInput as error:
-        return _page(office, box, wrong=sentence(error))
-    try:
-        proposal = tailoring.propose(*parts, box.wishes.person.id, verb, now)
-        if sure and (wish not in MOVES or fields.get("mark") == proposal.mark):
-            tailoring.commit(*parts, [proposal], now, BY)
-            return redirect(url_for("letterbox.page", token=box.token, done=wish), 303)
-    except WrongInput:
-        return _page(office, box, wrong=ALREADY)
-    except NotDone:
-        return _page(office, _box(office, box.token, now), wrong=QUICKER)
-    told = {"box": box, "wish": wish, "value": fields.get(wish, ""), "proposal": proposal}
-    return render_template("wish.html", **told, late=sure), 409 if sure else 200
 
 
 def _received(box: Box, delivery: str) -> tuple[Mapping[str, Any], Edition]:

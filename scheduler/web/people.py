@@ -25,8 +25,8 @@ from scheduler.material.fields import clean, perhaps
 from scheduler.plan.rules import PlannedLetter, next_letter
 from scheduler.roster.entries import Entry
 from scheduler.roster.merge import Merge, apply, new_person
-from scheduler.web.forms import address_of, agreed_of, day_of, name_of, read_all
-from scheduler.web.gate import Office, allowed, me
+from scheduler.web.forms import address_of, agreed_of, day_of, name_of, read_all, wording_of
+from scheduler.web.gate import actor, allowed, me, office
 
 MOST = 25  # people on a page
 NAMESAKES = 500  # that are looked through for the very same name
@@ -39,68 +39,64 @@ REFUSED = {
 FIRST = "the day of the first appointment"
 ASK = "If they want letters there again, ask your technician to allow the address."
 
-
-def views(office: Office) -> Blueprint:
-    """The screens."""
-    pages = Blueprint("people", __name__)
-
-    @pages.route("/people", methods=["GET", "POST"])
-    @allowed("admin", "physiotherapist")
-    def find() -> ResponseReturnValue:
-        words = clean(request.form.get("words", ""))[:100]
-        with office.database.read() as db:
-            if len(words) >= SHORTEST:
-                found, number = search(db, words, MOST)
-            else:
-                found, number = people.newest(db, MOST), 0
-            letters = plans(office, db, found)
-        part = "app/found.html" if request.headers.get("X-Part") else "app/people.html"
-        rows = [(each, standing(office, each, letters[each.enrolment_id])) for each in found]
-        return render_template(part, words=words, rows=rows, number=number, most=MOST)
-
-    @pages.get("/people/new")
-    @allowed("admin", "physiotherapist")
-    def enrol() -> ResponseReturnValue:
-        today = office.clinic.today(office.clock())
-        mine = me().name if me().role == "physiotherapist" else ""
-        form = {"consent": str(today), "physiotherapist": mine}
-        return render_template("app/enrol.html", form=form, faults={})
-
-    @pages.post("/people/new")
-    @allowed("admin", "physiotherapist")
-    def look() -> ResponseReturnValue:
-        form, now = request.form, office.clock()
-        entry, faults = _entry(office, form, now)
-        if entry is None or form.get("do") == "back":
-            page = render_template("app/enrol.html", form=form, faults=faults)
-            return page, 422 if faults else 200
-        change, sure = Change("enrol", None, new_person(entry, now)), form.get("do") == "confirm"
-        if sure:
-            office.planner.refresh(office.database, now)
-        with office.database.write() if sure else office.database.read() as db:
-            if why := among(db, office.keys, [entry.email]).get(entry.email):
-                faults = {"email": f"{REFUSED.get(why, REFUSED['stopped'])} {ASK}"}
-                return render_template("app/enrol.html", form=form, faults=faults), 422
-            known = _known(db, entry)
-            letters = office.planner.plan(change.person, {}, now)
-            if not sure or (known and not form.get("another")):
-                asked = {"known": known, "again": sure, "perhaps": perhaps(entry.email)}
-                return render_template(
-                    "app/enrol_plan.html", form=form, entry=entry, letters=letters, **asked
-                )
-            said = {change.person.enrolment_id: entry}
-            apply(db, Merge(new=[change], said=said), office.planner, now, me().email)
-        first = next_letter(letters)
-        when = f" The first letter comes {_when(first)}." if first else ""
-        flash(f"Enrolled.{when}")
-        return redirect(url_for("patient.page", enrolment=change.person.enrolment_id))
-
-    return pages
+pages = Blueprint("people", __name__)
 
 
-def plans(
-    office: Office, db: Connection, found: Collection[Person]
-) -> dict[str, list[PlannedLetter]]:
+@pages.route("/people", methods=["GET", "POST"])
+@allowed("admin", "physiotherapist")
+def find() -> ResponseReturnValue:
+    words = clean(request.form.get("words", ""))[:100]
+    with office.database.read() as db:
+        if len(words) >= SHORTEST:
+            found, number = search(db, words, MOST)
+        else:
+            found, number = people.newest(db, MOST), 0
+        letters = plans(db, found)
+    part = "app/found.html" if request.headers.get("X-Part") else "app/people.html"
+    rows = [(each, standing(each, letters[each.enrolment_id])) for each in found]
+    return render_template(part, words=words, rows=rows, number=number, most=MOST)
+
+
+@pages.get("/people/new")
+@allowed("admin", "physiotherapist")
+def enrol() -> ResponseReturnValue:
+    today = office.clinic.today(office.clock())
+    mine = me().name if me().role == "physiotherapist" else ""
+    form = {"consent": str(today), "physiotherapist": mine}
+    return render_template("app/enrol.html", form=form, faults={})
+
+
+@pages.post("/people/new")
+@allowed("admin", "physiotherapist")
+def look() -> ResponseReturnValue:
+    form, now = request.form, office.clock()
+    entry, faults = _entry(form, now)
+    if entry is None or form.get("do") == "back":
+        page = render_template("app/enrol.html", form=form, faults=faults)
+        return page, 422 if faults else 200
+    change, sure = Change("enrol", None, new_person(entry, now)), form.get("do") == "confirm"
+    if sure:
+        office.planner.refresh(office.database, now)
+    with office.database.write() if sure else office.database.read() as db:
+        if why := among(db, office.keys, [entry.email]).get(entry.email):
+            faults = {"email": f"{REFUSED.get(why, REFUSED['stopped'])} {ASK}"}
+            return render_template("app/enrol.html", form=form, faults=faults), 422
+        known = _known(db, entry)
+        letters = office.planner.plan(change.person, {}, now)
+        if not sure or (known and not form.get("another")):
+            asked = {"known": known, "again": sure, "perhaps": perhaps(entry.email)}
+            return render_template(
+                "app/enrol_plan.html", form=form, entry=entry, letters=letters, **asked
+            )
+        said = {change.person.enrolment_id: entry}
+        apply(db, Merge(new=[change], said=said), office.planner, now, actor())
+    first = next_letter(letters)
+    when = f" The first letter comes {_when(first)}." if first else ""
+    flash(f"Enrolled.{when}")
+    return redirect(url_for("patient.page", enrolment=change.person.enrolment_id))
+
+
+def plans(db: Connection, found: Collection[Person]) -> dict[str, list[PlannedLetter]]:
     """The letters of the people on a page, by enrolment."""
     gone, now = deliveries.sent(db, [each.enrolment_id for each in found]), office.clock()
     return {
@@ -109,7 +105,7 @@ def plans(
     }
 
 
-def standing(office: Office, person: Person, letters: list[PlannedLetter]) -> dict[str, Any]:
+def standing(person: Person, letters: list[PlannedLetter]) -> dict[str, Any]:
     """How somebody stands, for a line of a list: a state, and the next letter."""
     coming = next_letter(letters)
     today = office.clinic.today(office.clock())
@@ -124,15 +120,14 @@ def standing(office: Office, person: Person, letters: list[PlannedLetter]) -> di
     return {"state": state, "next": coming}
 
 
-def _entry(
-    office: Office, form: Mapping[str, str], now: datetime
-) -> tuple[Entry | None, dict[str, str]]:
+def _entry(form: Mapping[str, str], now: datetime) -> tuple[Entry | None, dict[str, str]]:
     """What the form says, or what is wrong with each field."""
     readers = {
         "name": name_of,
         "email": address_of,
         "first_appointment": lambda form: day_of(form, "first_appointment", FIRST),
         "consent": lambda form: agreed_of(form, office.clinic.today(now)),
+        "agreed_to": lambda form: wording_of(form, office.clinic.agreement),
     }
     values, faults = read_all(form, readers)
     values["physiotherapist"] = clean(form.get("physiotherapist", "")) or None

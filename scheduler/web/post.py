@@ -19,7 +19,7 @@ from scheduler.ledger.people import Person
 from scheduler.ledger.post import Days, Group, Item
 from scheduler.plan.calendar import DAY
 from scheduler.web.forms import asked_day
-from scheduler.web.gate import Office, allowed, me
+from scheduler.web.gate import allowed, me, office
 from scheduler.web.patient import became
 from scheduler.web.people import plans
 from scheduler.web.today import Day
@@ -48,35 +48,27 @@ class Row:
         return self.at, self.lesson
 
 
-def views(office: Office) -> Blueprint:
-    """The screen."""
-    pages = Blueprint("post", __name__)
+pages = Blueprint("post", __name__)
 
-    @pages.get("/post")
-    @allowed("admin", "physiotherapist", "technician")
-    def page() -> ResponseReturnValue:
-        now, named = office.clock(), me().role != "technician"
-        today = office.clinic.today(now)
-        day = asked_day(today)
-        span = office.begins(day), office.begins(day + DAY)
-        skip = max(0, request.args.get("from", 0, int))
-        with office.database.read() as db:
-            days = office.outlook.days(db, office.planner, now)
-            items = days.get(day, ()) if day >= today else ()
-            went = (
-                post.groups(db, office.begins(day), office.begins(day + DAY))
-                if day <= today
-                else []
-            )
-            before = sum(each.number for each in went)
-            rows = _rows(office, db, span, items, before=before, skip=skip) if named else []
-            week = _week(office, db, day, days, today)
-        told = {"day": day, "today": today, "week": week, "rows": rows, "skip": skip, "page": PAGE}
-        groups = {"went": went, "coming": _groups(items), "named": named}
-        told |= {"before": day - WEEK * DAY, "after": day + WEEK * DAY}
-        return render_template("app/post.html", **told, **groups)
 
-    return pages
+@pages.get("/post")
+@allowed("admin", "physiotherapist", "technician")
+def page() -> ResponseReturnValue:
+    now, named = office.clock(), me().role != "technician"
+    today = office.clinic.today(now)
+    day = asked_day(today)
+    skip = max(0, request.args.get("from", 0, int))
+    with office.database.read() as db:
+        days = office.outlook.days(db, office.planner, now)
+        items = days.get(day, ()) if day >= today else ()
+        went = post.groups(db, office.begins(day), office.begins(day + DAY)) if day <= today else []
+        before = sum(each.number for each in went)
+        rows = _rows(db, day, items, before, skip) if named else []
+        week = _week(db, day, days, today)
+    told = {"day": day, "today": today, "week": week, "rows": rows, "skip": skip, "page": PAGE}
+    groups = {"went": went, "coming": _groups(items), "named": named}
+    told |= {"before": day - WEEK * DAY, "after": day + WEEK * DAY}
+    return render_template("app/post.html", **told, **groups)
 
 
 def _groups(items: Sequence[Item]) -> list[Group]:
@@ -85,22 +77,15 @@ def _groups(items: Sequence[Item]) -> list[Group]:
     return [Group(at, lesson, number) for (at, _, lesson), number in counted.items()]
 
 
-def _rows(
-    office: Office,
-    db: Connection,
-    span: tuple[datetime, datetime],
-    items: Sequence[Item],
-    *,
-    before: int,
-    skip: int,
-) -> list[Row]:
+def _rows(db: Connection, day: date, items: Sequence[Item], before: int, skip: int) -> list[Row]:
     """A page of a day's letters: the ones that went `before`, then those to come."""
+    span = office.begins(day), office.begins(day + DAY)
     gone = post.went(db, *span, skip=skip, most=PAGE) if skip < before else []
     rest = max(0, skip - before)
     coming = items[rest : rest + PAGE - len(gone)]
     named = {*(row["enrolment_id"] for row in gone), *(each.enrolment for each in coming)}
     whose = people.of_enrolments(db, named)
-    letters = plans(office, db, [whose[each.enrolment] for each in coming])
+    letters = plans(db, [whose[each.enrolment] for each in coming])
     told = [_gone(row, whose[row["enrolment_id"]]) for row in gone]
     for each in coming:
         mine = letters[each.enrolment]
@@ -114,7 +99,7 @@ def _gone(row: Mapping[str, Any], person: Person) -> Row:
     return Row(row["planned_for"], row["lesson"], person, became(row), why)
 
 
-def _week(office: Office, db: Connection, day: date, days: Days, today: date) -> list[Day]:
+def _week(db: Connection, day: date, days: Days, today: date) -> list[Day]:
     """The week around a day, in numbers, and why the clinic is closed where it is."""
     monday, calendar = day - day.weekday() * DAY, office.planner.calendar
     span, letters = (monday, monday + WEEK * DAY), Counter[date]()

@@ -17,7 +17,7 @@ from scheduler.ledger.people import Person
 from scheduler.letters.editions import Edition
 from scheduler.letters.fill import Envelope, fill, on_screen
 from scheduler.letters.mime import serialise
-from scheduler.web.gate import Office, allowed
+from scheduler.web.gate import allowed, office
 from scheduler.web.preview import INERT
 
 FRAME = (
@@ -26,58 +26,52 @@ FRAME = (
 )
 WENT = ("accepted", "unknown")  # a delivery's states in which it may have arrived
 
+pages = Blueprint("received", __name__, url_prefix="/people/<enrolment>/received")
 
-def views(office: Office) -> Blueprint:
-    """The screens."""
-    pages = Blueprint("received", __name__, url_prefix="/people/<enrolment>/received")
 
-    @pages.get("")
-    @allowed("admin", "physiotherapist")
-    def whole(enrolment: str) -> ResponseReturnValue:
-        with office.database.read() as db:
-            person = people.of_enrolment(db, enrolment) or abort(404)
-            rows = [row for row in deliveries.of_person(db, person.id) if row["state"] in WENT]
-            editions = deliveries.editions(db, {row["edition"] for row in rows})
-        zone = person.zone(office.clinic)
-        letters = [
-            (
-                row,
-                row["claimed_at"].astimezone(zone),
-                fill(editions[row["edition"]], office.keys.proven(row["merge"]))
-                if row["merge"]
-                else None,
-            )
-            for row in rows
-        ]
-        told = {"person": person, "letters": letters, "now": office.clock().astimezone(zone)}
-        return render_template("app/received_all.html", enrolment=enrolment, **told)
+@pages.get("")
+@allowed("admin", "physiotherapist")
+def whole(enrolment: str) -> ResponseReturnValue:
+    with office.database.read() as db:
+        person = people.of_enrolment(db, enrolment) or abort(404)
+        rows = [row for row in deliveries.of_person(db, person.id) if row["state"] in WENT]
+        editions = deliveries.editions(db, {row["edition"] for row in rows})
+    zone = person.zone(office.clinic)
+    letters = []
+    for row in rows:
+        kept, edition = row["merge"], editions[row["edition"]]
+        letter = fill(edition, office.keys.proven(kept)) if kept else None
+        letters.append((row, row["claimed_at"].astimezone(zone), letter))
+    told = {"person": person, "letters": letters, "now": office.clock().astimezone(zone)}
+    return render_template("app/received_all.html", enrolment=enrolment, **told)
 
-    @pages.get("/<lesson>")
-    @allowed("admin", "physiotherapist")
-    def page(enrolment: str, lesson: str) -> ResponseReturnValue:
-        person, row, edition = _sent(office, enrolment, lesson)
-        letter, message = fill(edition, row["merge"]), serialise(edition, _envelope(row))
-        head = message.partition(b"\r\n\r\n")[0].decode("ascii").replace("\r\n", "\n")
-        zone = person.zone(office.clinic)
-        told = {"person": person, "row": row, "letter": letter, "head": head}
-        told |= {"went": row["claimed_at"].astimezone(zone)}
-        return render_template("app/received.html", enrolment=enrolment, slug=lesson, **told)
 
-    @pages.get("/<lesson>/letter.html")
-    @allowed("admin", "physiotherapist")
-    def as_html(enrolment: str, lesson: str) -> ResponseReturnValue:
-        _, row, edition = _sent(office, enrolment, lesson)
-        return framed(edition, row["merge"])
+@pages.get("/<lesson>")
+@allowed("admin", "physiotherapist")
+def page(enrolment: str, lesson: str) -> ResponseReturnValue:
+    person, row, edition = _sent(enrolment, lesson)
+    letter, message = fill(edition, row["merge"]), serialise(edition, _envelope(row))
+    head = message.partition(b"\r\n\r\n")[0].decode("ascii").replace("\r\n", "\n")
+    zone = person.zone(office.clinic)
+    told = {"person": person, "row": row, "letter": letter, "head": head}
+    told |= {"went": row["claimed_at"].astimezone(zone)}
+    return render_template("app/received.html", enrolment=enrolment, slug=lesson, **told)
 
-    @pages.get("/<lesson>/letter.eml")
-    @allowed("admin", "physiotherapist")
-    def as_message(enrolment: str, lesson: str) -> ResponseReturnValue:
-        _, row, edition = _sent(office, enrolment, lesson)
-        saved = {"Content-Disposition": "attachment; filename=letter.eml"}
-        message = serialise(edition, _envelope(row))
-        return Response(message, mimetype="message/rfc822", headers=saved)
 
-    return pages
+@pages.get("/<lesson>/letter.html")
+@allowed("admin", "physiotherapist")
+def as_html(enrolment: str, lesson: str) -> ResponseReturnValue:
+    _, row, edition = _sent(enrolment, lesson)
+    return framed(edition, row["merge"])
+
+
+@pages.get("/<lesson>/letter.eml")
+@allowed("admin", "physiotherapist")
+def as_message(enrolment: str, lesson: str) -> ResponseReturnValue:
+    _, row, edition = _sent(enrolment, lesson)
+    saved = {"Content-Disposition": "attachment; filename=letter.eml"}
+    message = serialise(edition, _envelope(row))
+    return Response(message, mimetype="message/rfc822", headers=saved)
 
 
 def framed(edition: Edition, values: Mapping[str, str]) -> Response:
@@ -87,7 +81,7 @@ def framed(edition: Edition, values: Mapping[str, str]) -> Response:
     return Response(html.replace("</head>", INERT, 1), headers=policy)
 
 
-def _sent(office: Office, enrolment: str, lesson: str) -> tuple[Person, Mapping[str, Any], Edition]:
+def _sent(enrolment: str, lesson: str) -> tuple[Person, Mapping[str, Any], Edition]:
     """A letter that went, with the edition that it was made from."""
     with office.database.read() as db:
         person = people.of_enrolment(db, enrolment) or abort(404)

@@ -39,9 +39,8 @@ class Sample:
         """The merge values, made as a round makes them."""
         day = LATER if self.coming == "planned" else None
         following = PlannedLetter("", 0, self.coming, day, day, ()) if self.coming else None
-        return merge_values(
-            self.person, following, Keys(["a sample"], "https://example.org"), clinic
-        )
+        keys = Keys(["a sample"], "https://example.org")
+        return keys.proven(merge_values(self.person, following, keys, clinic))
 
 
 SAMPLES = {

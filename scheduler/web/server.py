@@ -15,19 +15,14 @@ from waitress import create_server, wasyncore
 
 from scheduler.findings import wrong
 from scheduler.settings import LOOPBACK
-from scheduler.web.pages import LARGEST
 
 THREADS = 4
+LARGEST = 4_000_000  # octets of a request: SendGrid sends up to 768 KB of events at once
 
 
 @contextmanager
 def served(app: Flask, host: str, port: int) -> Iterator[str]:
-    """Serve until the context is left; gives the address.
-
-    Raises:
-        WrongInput: nothing can listen there.
-
-    """
+    """Serve until the context is left; gives the address, or WrongInput if it cannot listen."""
     logging.getLogger("waitress").addFilter(_no_address)
     near = "::1" if host == "::1" else "127.0.0.1"
     front = {"trusted_proxy": near, "trusted_proxy_headers": "x-forwarded-for"}

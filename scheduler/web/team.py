@@ -7,17 +7,14 @@
    whether everybody needs a second factor is decided here.
 """
 
-from collections.abc import Mapping
-from datetime import datetime
-
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from scheduler.ledger import staff
-from scheduler.ledger.staff import ROLES, Member
+from scheduler.ledger.staff import ROLES
 from scheduler.settings import Settings, shipped
 from scheduler.web.forms import address_of, name_of, read_all
-from scheduler.web.gate import Office, allowed, me, note
+from scheduler.web.gate import allowed, me, note, office
 
 DEEDS = {
     "link": (
@@ -36,41 +33,24 @@ DEEDS = {
 }
 """What can be done to somebody: the button, and what it means."""
 
-
-def views(office: Office) -> Blueprint:
-    """The screens."""
-    pages = Blueprint("team", __name__, url_prefix="/staff")
-
-    @pages.get("")
-    @allowed("admin")
-    def page() -> ResponseReturnValue:
-        return _page(office)
-
-    @pages.post("/invite")
-    @allowed("admin")
-    def invite() -> ResponseReturnValue:
-        return _invite(office, request.form)
-
-    @pages.post("/second-factor")
-    @allowed("admin")
-    def need() -> ResponseReturnValue:
-        everybody = request.form.get("need") == "yes"
-        with office.database.write() as db:
-            staff.need(db, everybody=everybody)
-            words = "needed of everybody" if everybody else "left to each"
-            note(db, "second factor", words, at=office.clock())
-        flash(f"From now on a second factor is {words}.")
-        return redirect(url_for("team.page"))
-
-    @pages.post(f"/<member>/<any({', '.join(DEEDS)}):deed>")
-    @allowed("admin")
-    def change(member: str, deed: str) -> ResponseReturnValue:
-        return _change(office, member, deed)
-
-    return pages
+pages = Blueprint("team", __name__, url_prefix="/staff")
 
 
-def _invite(office: Office, form: Mapping[str, str]) -> ResponseReturnValue:
+@pages.get("")
+@allowed("admin")
+def page(token: str = "", **told: object) -> str:
+    with office.database.read() as db:
+        everyone, needed = staff.everyone(db), staff.needed(db)
+    known = {"faults": {}, "form": {}, "everyone": everyone, "needed": needed, "deeds": DEEDS}
+    known |= {"roles": ROLES, "settings": in_words(), "days": staff.INVITED.days}
+    known |= {"link": f"{office.settings.url}/welcome/{token}" if token else ""}
+    return render_template("app/staff.html", **known | told)
+
+
+@pages.post("/invite")
+@allowed("admin")
+def invite() -> ResponseReturnValue:
+    form = request.form
     values, faults = read_all(form, {"name": name_of, "email": address_of})
     if values.get("email", "").casefold() == me().email:
         faults["email"] = "This is your own address."
@@ -78,15 +58,29 @@ def _invite(office: Office, form: Mapping[str, str]) -> ResponseReturnValue:
     if role is None:
         faults["role"] = "Choose what they may do."
     if faults or role is None:
-        return _page(office, faults=faults, form=form), 422
-    name, email = values["name"], values["email"].casefold()
+        return page(faults=faults, form=form), 422
+    name, email, now = values["name"], values["email"].casefold(), office.clock()
     with office.database.write() as db:
-        token = staff.invite(db, email, name, role, office.clock())
-        note(db, "invite", f"{email} as {role}", at=office.clock())
-    return _page(office, link=_link(office, token), whose=name)
+        token = staff.invite(db, email, name, role, now)
+        note(db, "invite", f"{email} as {role}", at=now)
+    return page(token=token, whose=name)
 
 
-def _change(office: Office, member: str, deed: str) -> ResponseReturnValue:
+@pages.post("/second-factor")
+@allowed("admin")
+def need() -> ResponseReturnValue:
+    everybody = request.form.get("need") == "yes"
+    with office.database.write() as db:
+        staff.need(db, everybody=everybody)
+        words = "needed of everybody" if everybody else "left to each"
+        note(db, "second factor", words, at=office.clock())
+    flash(f"From now on a second factor is {words}.")
+    return redirect(url_for("team.page"))
+
+
+@pages.post(f"/<member>/<any({', '.join(DEEDS)}):deed>")
+@allowed("admin")
+def change(member: str, deed: str) -> ResponseReturnValue:
     """What it means; with the word to do it, done."""
     with office.database.read() as db:
         whom = staff.by_id(db, member)
@@ -96,15 +90,7 @@ def _change(office: Office, member: str, deed: str) -> ResponseReturnValue:
         button, words = DEEDS[deed]
         told = {"whom": whom, "button": button, "words": words.format(whom.name)}
         return render_template("app/staff_change.html", **told)
-    if token := _do(office, whom, deed, office.clock()):
-        return _page(office, link=_link(office, token), whose=whom.name)
-    flash(f"Done: {DEEDS[deed][0].lower()}, {whom.name}.")
-    return redirect(url_for("team.page"))
-
-
-def _do(office: Office, whom: Member, deed: str, now: datetime) -> str:
-    """Carry it out; gives the token of a new link, if that was asked for."""
-    token = ""
+    now, token = office.clock(), ""
     with office.database.write() as db:
         match deed:
             case "link":
@@ -116,22 +102,13 @@ def _do(office: Office, whom: Member, deed: str, now: datetime) -> str:
             case _:
                 staff.end_sessions(db, whom)
         note(db, "staff", f"{DEEDS[deed][0].lower()}: {whom.email}", at=now)
-    return token
+    if token:
+        return page(token=token, whose=whom.name)
+    flash(f"Done: {DEEDS[deed][0].lower()}, {whom.name}.")
+    return redirect(url_for("team.page"))
 
 
-def _link(office: Office, token: str) -> str:
-    return f"{office.settings.url}/welcome/{token}"
-
-
-def _page(office: Office, **told: object) -> str:
-    with office.database.read() as db:
-        everyone, needed = staff.everyone(db), staff.needed(db)
-    known = {"faults": {}, "form": {}, "everyone": everyone, "needed": needed, "deeds": DEEDS}
-    known |= {"roles": ROLES, "settings": in_words(office), "days": staff.INVITED.days}
-    return render_template("app/staff.html", **known | told)
-
-
-def in_words(office: Office) -> list[tuple[str, str]]:
+def in_words() -> list[tuple[str, str]]:
     """What the service is set to; never a secret, nor where its secrets lie."""
     settings = office.settings
     return [

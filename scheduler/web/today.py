@@ -22,8 +22,11 @@ from scheduler.material.signoff import Standing, standing
 from scheduler.plan.calendar import DAY
 from scheduler.plan.reasons import count
 from scheduler.plan.rules import next_letter
+from scheduler.roster import watch
+from scheduler.roster.merge import BY
+from scheduler.roster.watch import Waiting
 from scheduler.web.forms import asked_day, plain
-from scheduler.web.gate import Office, allowed, me
+from scheduler.web.gate import allowed, me, office
 from scheduler.web.people import plans
 
 LATELY, SOON = 7 * DAY, 7  # how far back troubles are told; days ahead in which a hold ends
@@ -51,15 +54,18 @@ class Needs:
     refused: list[Trouble]
     late: list[Trouble]
     lost: list[Trouble]
+    new: list[Trouble]
     holds: list[Trouble]
     numbers: Mapping[str, int]
     down: str
+    file: Waiting | None
     unsigned: list[Standing]
 
     @property
     def count(self) -> int:
         """How many things there are."""
-        return sum(self.numbers.values()) + bool(self.down) + bool(self.unsigned)
+        by_itself = (self.down, self.file, self.unsigned)
+        return sum(self.numbers.values()) + sum(map(bool, by_itself))
 
 
 @dataclass(frozen=True)
@@ -71,49 +77,44 @@ class Day:
     closed: str | None
 
 
-def views(office: Office) -> Blueprint:
-    """The screen."""
-    pages = Blueprint("today", __name__)
-
-    @pages.get("/")
-    @allowed("admin", "physiotherapist", "technician")
-    def page() -> ResponseReturnValue:
-        now, named = office.clock(), me().role != "technician"
-        today = office.clinic.today(now)
-        day = max(today, asked_day(today))
-        skip = max(0, request.args.get("from", 0, int))
-        with office.database.read() as db:
-            last = Heartbeat.last(db)
-            coming = office.outlook.days(db, office.planner, now)
-            went = deliveries.went(db, office.begins(today))
-            needs = _needs(office, db, last, now)
-            items = coming.get(day, ())
-            post = _post(office, db, items[skip : skip + PAGE]) if named else []
-        ahead = [today + number * DAY for number in range(AHEAD)]
-        closed = office.planner.calendar.closed
-        days = [Day(each, len(coming.get(each, ())), closed(each)) for each in ahead]
-        told = {"needs": needs, "days": days, "went": went, "ago": _ago(last, now)}
-        told |= {"day": day, "today": today, "post": post, "number": len(items), "skip": skip}
-        told |= {"named": named, "page": PAGE, "drafts": _drafts(office)}
-        return render_template("app/today.html", **told)
-
-    return pages
+pages = Blueprint("today", __name__)
 
 
-def _drafts(office: Office) -> bool:
+@pages.get("/")
+@allowed("admin", "physiotherapist", "technician")
+def page() -> ResponseReturnValue:
+    now, named = office.clock(), me().role != "technician"
+    today = office.clinic.today(now)
+    day = max(today, asked_day(today))
+    skip = max(0, request.args.get("from", 0, int))
+    with office.database.read() as db:
+        last = Heartbeat.last(db)
+        coming = office.outlook.days(db, office.planner, now)
+        went = deliveries.went(db, office.begins(today))
+        needs = _needs(db, last, now)
+        items = coming.get(day, ())
+        post = _post(db, items[skip : skip + PAGE]) if named else []
+    ahead = [today + number * DAY for number in range(AHEAD)]
+    closed = office.planner.calendar.closed
+    days = [Day(each, len(coming.get(each, ())), closed(each)) for each in ahead]
+    told = {"needs": needs, "days": days, "went": went, "ago": _ago(last, now)}
+    told |= {"day": day, "today": today, "post": post, "number": len(items), "skip": skip}
+    told |= {"named": named, "page": PAGE, "drafts": _drafts()}
+    return render_template("app/today.html", **told)
+
+
+def _drafts() -> bool:
     return office.settings.channel == "folder"
 
 
-def _post(
-    office: Office, db: Connection, items: Sequence[Item]
-) -> list[tuple[Person, Item, datetime]]:
+def _post(db: Connection, items: Sequence[Item]) -> list[tuple[Person, Item, datetime]]:
     """Whose letters these are, and when they go where the patient is."""
     whose = people.of_enrolments(db, {each.enrolment for each in items})
     told = [(whose[each.enrolment], each) for each in items]
     return [(who, each, each.at.astimezone(who.zone(office.clinic))) for who, each in told]
 
 
-def _needs(office: Office, db: Connection, last: Heartbeat | None, now: datetime) -> Needs:
+def _needs(db: Connection, last: Heartbeat | None, now: datetime) -> Needs:
     material = office.planner.material
     late = sum(people.due_at(db, now - LATE).values())
     today = office.clinic.today(now)
@@ -134,6 +135,7 @@ def _needs(office: Office, db: Connection, last: Heartbeat | None, now: datetime
     ]
     lost = trail.lost(db, now - LATELY)
     calls, asked = caseload.asked(db, NAMED)
+    new, enrolled = caseload.enrolled(db, BY, now - LATELY, NAMED)
     holds = [
         Trouble(each, "", hold.reason, hold.until)
         for each in people.held_until(db, [today + number * DAY for number in range(1, SOON + 1)])
@@ -147,28 +149,37 @@ def _needs(office: Office, db: Connection, last: Heartbeat | None, now: datetime
         "refused": len(refused),
         "late": late,
         "lost": len(lost),
+        "new": enrolled,
         "holds": len(holds),
     }
     return Needs(
         calls=[Trouble(each, "", "", each.call_asked_at) for each in calls],
         undecided=told[: len(undecided[:NAMED])],
         refused=told[len(undecided[:NAMED]) :],
-        late=_late(office, db, last, now) if late and not _down(last, now) else [],
-        lost=[Trouble(each, "", each.status, at.date()) for each, at in lost[:NAMED]],
+        late=_late(db, last, now) if late and not _down(last, now) else [],
+        lost=[Trouble(each, "", each.status, office.clinic.today(at)) for each, at in lost[:NAMED]],
+        new=[Trouble(each, "", "", _first_day(each, now)) for each in new],
         holds=sorted(holds, key=lambda each: str(each.at))[:NAMED],
         numbers=numbers,
         down=_down(last, now),
+        file=watch.waiting(db),
         unsigned=unsigned,
     )
 
 
-def _late(office: Office, db: Connection, last: Heartbeat | None, now: datetime) -> list[Trouble]:
+def _first_day(person: Person, now: datetime) -> date | None:
+    """When the first letter goes to somebody who has had none."""
+    first = office.planner.coming(person, {}, now)
+    return first.local.date() if first and first.local else None
+
+
+def _late(db: Connection, last: Heartbeat | None, now: datetime) -> list[Trouble]:
     """The first of those who are due and whose letter has not gone, each with the reason."""
     found = people.due(db, now - LATE, NAMED)
-    letters = plans(office, db, found)
+    letters = plans(db, found)
     by_id = {each.id: each for each in found}
     today = office.clinic.today(now)
-    faulty = {} if _drafts(office) else office.planner.barred(today)
+    faulty = {} if _drafts() else office.planner.barred(today)
     # A letter that is due but not overdue yet is asked about as if it were.
     asked = [
         (each, [replace(one, overdue=one.overdue or (one.local.date() if one.local else None))])

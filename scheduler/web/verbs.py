@@ -17,7 +17,7 @@ from scheduler.material.fields import clean
 from scheduler.material.lessons import Course
 from scheduler.plan.rules import PlannedLetter
 from scheduler.roster.proposal import GOING
-from scheduler.web.forms import agreed_of, clock_of, day_of, style_of
+from scheduler.web.forms import address_of, agreed_of, clock_of, day_of, name_of, style_of
 
 VERBS = {
     "start": ("Move the start", "Move the start"),
@@ -31,6 +31,7 @@ VERBS = {
     "style": ("Large print, plain text", "Set this"),
     "note": ("Note", "Keep this note"),
     "appointment": ("Move the appointment", "Move the appointment"),
+    "correct": ("Name or address", "Write it down"),
     "end": ("End the course", "End the course"),
     "reenrol": ("Begin a second course", "Begin it"),
     "undo": ("Undo", "Take it back"),
@@ -41,7 +42,7 @@ VERBS = {
 def offered(person: Person, letters: Sequence[PlannedLetter], today: date) -> list[str]:
     """The verbs that make sense, in the order of VERBS; undo is asked about elsewhere."""
     if person.status != "active":
-        return ["reenrol"]
+        return ["correct", "reenrol"] if person.status == "bounced" else ["reenrol"]
     left = any(letter.state in GOING for letter in letters)
     sense = {
         "resume": bool(person.holds(today)),
@@ -113,6 +114,12 @@ READ: dict[str, Callable[[Form], tailoring.Verb]] = {
     "now": lambda form: partial(tailoring.at_once, asked_at=form.moment, today=form.today),
     "style": lambda form: partial(tailoring.style, kind=style_of(form.fields)),
     "note": lambda form: partial(tailoring.note, words=form.words("words") or None),
+    "correct": lambda form: partial(
+        tailoring.correct,
+        name=name_of(form.fields),
+        email=address_of(form.fields),
+        physiotherapist=form.words("physiotherapist"),
+    ),
     "end": lambda form: partial(tailoring.end, ending=form.ending()),
     "reenrol": lambda form: partial(
         tailoring.reenrol,

@@ -23,7 +23,6 @@ from scheduler.plan.enrolment import Hold, Sent
 from scheduler.plan.rules import PlannedLetter
 from scheduler.web.forms import clock_of, style_of
 
-BY = "the patient"
 PAUSE = "the patient asked for it"
 WEEKS = (2, 4)
 STYLES = get_args(Style)
@@ -86,12 +85,7 @@ class Wishes:
         return [day for day in self.planner.calendar.weekdays if day != own]
 
     def verb(self, wish: str, fields: Mapping[str, str]) -> tailoring.Verb:
-        """What a wish comes to.
-
-        Raises:
-            WrongInput: it is not offered now, or a field cannot be used.
-
-        """
+        """What a wish comes to; WrongInput if it is not offered now, or a field cannot be used."""
         if wish not in self.offered:
             raise wrong(wish, None, "that cannot be done now", "")
         value = fields.get(wish, "").strip()

@@ -30,20 +30,16 @@ class ChannelDown(NotDone):
 
 
 class Channel(Protocol):
-    """What the round needs of a channel."""
+    """What the round needs of a channel, and what most channels do."""
 
     name: str
     lease: timedelta
     batch: int
     drafts: bool
 
-    def claimed(self, deliveries: Mapping[str, int]) -> None:
-        """Take note of what is to be posted: deliveries and their fences.
-
-        Raises:
-            ChannelDown: it cannot be noted, so nothing must be sent.
-
-        """
+    def claimed(self, deliveries: Mapping[str, int]) -> None:  # noqa: ARG002
+        """Take note of what is to be posted, with the fences; ChannelDown if it cannot be noted."""
+        return  # most have nothing to note
 
     def post(
         self, edition: Edition, envelopes: Sequence[Envelope]
@@ -58,17 +54,13 @@ class Channel(Protocol):
 
         """
 
-    def evidence(self, deliveries: Mapping[str, int]) -> dict[str, Outcome]:
+    def evidence(self, deliveries: Mapping[str, int]) -> dict[str, Outcome]:  # noqa: ARG002
         """What is known of deliveries, by their fences: accepted, or deferred if it did not go."""
+        return {}
 
 
 def open_channel(settings: Settings) -> AbstractContextManager[Channel]:
-    """The channel that the settings name; leaving the context closes its connection.
-
-    Raises:
-        WrongInput: it cannot be used as it is set.
-
-    """
+    """Open the channel that the settings name; WrongInput if it cannot be used as it is set."""
     match settings.channel:
         case "smtp":
             from scheduler.delivery.channels.smtp import Smtp  # noqa: PLC0415 - only this one

@@ -8,21 +8,20 @@
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from scheduler.delivery.channels import ChannelDown, Outcome
+from scheduler.delivery.channels import Channel, ChannelDown, Outcome
 from scheduler.findings import wrong
 from scheduler.letters.editions import Edition
 from scheduler.letters.fill import Envelope
 from scheduler.letters.mime import serialise
 
 
-class Folder:
+class Folder(Channel):
     """Letters as files. A claim's lease is nil: looking into the folder settles any doubt."""
 
     name = "folder"
@@ -31,17 +30,11 @@ class Folder:
     drafts = True
 
     def __init__(self, outbox: Path) -> None:
-        """Make the folders (tmp, new, cur, drafts).
-
-        Raises:
-            WrongInput: the outbox cannot be made or written to.
-
-        """
+        """Make the folders (tmp, new, cur, drafts); WrongInput if they cannot be written to."""
         self.outbox = outbox
         try:
-            outbox.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for name in ("tmp", "new", "cur", "drafts"):
-                (outbox / name).mkdir(mode=0o700, exist_ok=True)
+            for name in ("", "tmp", "new", "cur", "drafts"):
+                (outbox / name).mkdir(mode=0o700, parents=True, exist_ok=True)
             probe = outbox / "tmp" / "probe"
             probe.write_bytes(b"")
             probe.unlink()
@@ -50,15 +43,16 @@ class Folder:
             cure = "set PHYSIOPOST_OUTBOX to a folder of yours, or mend its permissions"
             raise wrong(outbox, None, reason, cure) from None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to close."""
+
     def post(
         self, edition: Edition, envelopes: Sequence[Envelope]
     ) -> Iterator[tuple[Envelope, Outcome]]:
-        """Write each letter as new/DELIVERY.eml; the folder is flushed once at the end.
-
-        Raises:
-            ChannelDown: the disk is full or the folder has gone.
-
-        """
+        """Write each letter as new/DELIVERY.eml; the folder is flushed once at the end."""
         try:
             self._mark(envelopes)
             for envelope in envelopes:
@@ -69,9 +63,6 @@ class Folder:
             reason = (error.strerror or "cannot be written").lower()
             raise ChannelDown(f"the outbox {self.outbox}: {reason}") from None
 
-    def claimed(self, deliveries: Mapping[str, int]) -> None:
-        """Nothing to note: the files are the evidence."""
-
     def evidence(self, deliveries: Iterable[str]) -> dict[str, Outcome]:
         """Accepted when the file is there, under new/ or moved to cur/ by a mail reader."""
         read = {path.name.partition(".")[0] for path in (self.outbox / "cur").iterdir()}
@@ -79,18 +70,6 @@ class Folder:
             each: Outcome("accepted" if self._file(each).exists() or each in read else "deferred")
             for each in deliveries
         }
-
-    def __enter__(self) -> Self:
-        """Nothing to open."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing to close."""
 
     def _file(self, delivery: str) -> Path:
         return self.outbox / "new" / f"{delivery}.eml"
@@ -107,7 +86,8 @@ class Folder:
 
     def _write(self, delivery: str, message: bytes) -> None:
         draft = self.outbox / "tmp" / f"{delivery}.{os.getpid()}"
-        with open(draft, "wb", opener=_private) as file:
+        owners = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(os.open(draft, owners, 0o600), "wb") as file:
             file.write(message)
             file.flush()
             os.fsync(file.fileno())
@@ -122,11 +102,6 @@ def remove(outbox: Path, deliveries: Collection[str]) -> int:
     for file in mine:
         file.unlink(missing_ok=True)
     return len(mine)
-
-
-def _private(name: str, flags: int) -> int:
-    """Open for the owner's eyes only."""
-    return os.open(name, flags, 0o600)
 
 
 def _flush(folder: Path) -> None:

@@ -33,7 +33,6 @@ class Journal:
     """One process's notes, in a file of its own beside those of others."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is written yet."""
         self.folder = folder
         self.boot = BOOT.read_text().strip() if BOOT.exists() else ""
         self.file: Path | None = None
@@ -41,12 +40,7 @@ class Journal:
         self.fences: Mapping[str, int] = {}
 
     def claimed(self, fences: Mapping[str, int]) -> None:
-        """Note a batch, deliveries with their fences, before anything else is done with it.
-
-        Raises:
-            OSError: it cannot be noted.
-
-        """
+        """Note a batch before anything else is done with it; OSError if it cannot be noted."""
         if not self.file:
             self.file, self.handle = self._open()
         elif os.fstat(self.handle).st_size > FULL:
@@ -55,32 +49,27 @@ class Journal:
         self._write("".join(f"{each} {fence} claimed \n" for each, fence in fences.items()))
 
     def note(self, delivery: str, state: str, reason: str = "") -> None:
-        """Note that a letter of the batch is begun, is not after all (claimed), or its outcome.
-
-        Raises:
-            OSError: it cannot be noted.
-
-        """
+        """Note that a letter of the batch is begun, is not after all (claimed), or its outcome."""
         if fence := self.fences.get(delivery):
             self._write(f"{delivery} {fence} {state} {reason}\n")
 
     def known(self, fences: Mapping[str, int]) -> dict[str, Outcome]:
         """What the notes prove of these tries; nothing of one that was begun and not answered."""
-        last: dict[str, tuple[str, str]] = {}
+        proven: dict[str, Outcome] = {}
         for file in self.folder.glob(f"{self.boot}.*") if self.boot else ():
             if file != self.file and not _abandoned(file):
                 continue
             for line in file.read_text("ascii", "replace").splitlines():
                 delivery, fence, state, reason = [*line.split(" ", 3), "", "", ""][:4]
-                if delivery in fences and fence == str(fences[delivery]):
-                    last[delivery] = state, reason
-        proven: dict[str, Outcome] = {}
-        for delivery, (state, reason) in last.items():
-            match state:
-                case "claimed":
-                    proven[delivery] = Outcome("deferred")
-                case "accepted" | "refused" | "deferred" | "unknown":
-                    proven[delivery] = Outcome(state, reason)
+                if fence != str(fences.get(delivery)):
+                    continue
+                match state:
+                    case "claimed":
+                        proven[delivery] = Outcome("deferred")
+                    case "accepted" | "refused" | "deferred" | "unknown":
+                        proven[delivery] = Outcome(state, reason)
+                    case _:  # begun
+                        proven.pop(delivery, None)
         return proven
 
     def close(self, *, done: bool) -> None:

@@ -41,19 +41,14 @@ class Body(bytes):
     """A request's JSON as octets: the package encodes text, and puts str() into its log."""
 
     def encode(self, _: str) -> Self:
-        """Octets already."""
         return self
 
     def __str__(self) -> str:
-        """Nothing for a log."""
         return "(not shown)"
 
 
 class Direct(Client):  # type: ignore[misc]  # the package has no types
-    """The package's client over a Wire."""
-
     def __init__(self, wire: "Wire", headers: dict[str, str], path: list[str]) -> None:
-        """Take the wire that every request of this channel shares."""
         super().__init__(wire.host, headers, version=3, url_path=path)
         self.wire = wire
 
@@ -69,7 +64,6 @@ class Wire:
     """A connection to SendGrid that is opened when it is needed."""
 
     def __init__(self, host: str) -> None:
-        """Take the address, as in https://api.eu.sendgrid.com."""
         self.host = host
         self.trust = ssl.create_default_context() if host.startswith("https:") else None
         self.connection: HTTPConnection | None = None
@@ -100,7 +94,6 @@ class Wire:
         return addinfourl(BytesIO(body), answer.headers, self.host, answer.status)
 
     def close(self) -> None:
-        """Hang up."""
         if self.connection:
             self.connection.close()
         self.connection = None
@@ -112,11 +105,9 @@ class Wire:
         self.close()
         parts = urlsplit(self.host)
         where, port = parts.hostname or "", parts.port
-        fresh = (
-            HTTPSConnection(where, port, timeout=TIMEOUT, context=self.trust)
-            if self.trust
-            else HTTPConnection(where, port, timeout=TIMEOUT)
-        )
+        fresh = HTTPConnection(where, port, timeout=TIMEOUT)
+        if self.trust:
+            fresh = HTTPSConnection(where, port, timeout=TIMEOUT, context=self.trust)
         try:
             fresh.connect()
         except OSError as error:
@@ -134,14 +125,9 @@ def _speaks(sock: Any) -> bool:
 
 
 def client(key: str, wire: Wire) -> Any:
-    """The package's API client, whose `.client` speaks over the wire.
-
-    Raises:
-        WrongInput: the key holds characters that a header cannot.
-
-    """
+    """The package's API client, whose `.client` speaks over the wire; WrongInput if no key."""
     if not (key.isascii() and key.isprintable()):
-        words = "holds a character that no key has"
+        words = "holds a character that no key has"  # a header cannot, either
         raise wrong("SENDGRID_API_KEY", None, words, "copy the key again")
     api = SendGridAPIClient(key, host=wire.host)
     # Any type but JSON keeps the package from putting JSON into JSON again; see Wire.ask.

@@ -26,6 +26,7 @@ from python_http_client.exceptions import HTTPError
 from scheduler.delivery.channels.sendgrid_http import Body, NotConnected
 from scheduler.delivery.events import ARGUMENT
 from scheduler.findings import NotDone
+from scheduler.ledger.claims import Claim
 
 AROUND = timedelta(days=1)  # a claim's lease, and two clocks that differ
 PAGE = 1000  # messages in an answer of the logs, at most
@@ -42,15 +43,6 @@ KINDS = {
 
 class Unavailable(NotDone):
     """SendGrid does not let us read what we asked for, in words."""
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """A letter that may have been taken; `claimed_at` is UTC."""
-
-    delivery: str
-    address: str = field(repr=False)
-    claimed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -73,21 +65,20 @@ class LookUp:
 
 @dataclass(frozen=True)
 class Suppression:
-    """An address that SendGrid writes to no more, since when, and the event's word for why."""
+    """An address that SendGrid writes to no more, and the event's word for why."""
 
     kind: str
     address: str = field(repr=False)
-    at: datetime
 
 
-def look_up(client: Any, doubts: Sequence[Doubt]) -> LookUp:
-    """Ask about each letter; what was learnt before the logs failed is kept."""
+def look_up(client: Any, doubts: Sequence[Claim]) -> LookUp:
+    """Ask about each of some letters; what was learnt before the logs failed is kept."""
     found: dict[str, Found] = {}
     missing: set[str] = set()
     newest: datetime | None = None
     unavailable = ""
     try:
-        newest = _newest(client, min((doubt.claimed_at for doubt in doubts), default=None))
+        newest = _newest(client, min(doubt.claimed_at for doubt in doubts))
         for doubt in doubts:
             messages, whole = _messages_to(client, doubt)
             for message in messages:
@@ -105,41 +96,33 @@ def look_up(client: Any, doubts: Sequence[Doubt]) -> LookUp:
 
 
 def pulled(client: Any, since: datetime) -> Iterator[Suppression]:
-    """Every address that was suppressed from `since` on.
-
-    Raises:
-        Unavailable: a list cannot be read.
-
-    """
+    """Every address that was suppressed from `since` on; Unavailable if a list cannot be read."""
     for name, kind in KINDS.items():
         ask, start, page = client.suppression._(name), 0, LIST
         while page == LIST:
             window = {"start_time": int(since.timestamp()), "limit": LIST, "offset": start}
             rows = _asked("suppression lists", ask.get, query_params=window)
             try:
-                for row in rows:
-                    at = datetime.fromtimestamp(int(row["created"]), UTC)
-                    yield Suppression(kind, str(row["email"]), at)
-            except (KeyError, TypeError, ValueError, OverflowError, OSError):
+                yield from (Suppression(kind, str(row["email"])) for row in rows)
+            except (KeyError, TypeError):
                 raise Unavailable(f"SendGrid's list of {name} is not as documented") from None
             page = len(rows)
             start += page
 
 
-def _newest(client: Any, since: datetime | None) -> datetime | None:
+def _newest(client: Any, since: datetime) -> datetime | None:
     """When the newest message was made that carries an id of ours."""
-    if since is None:
-        return None
-    messages = _search(client, _from(since))
+    messages = _search(client, _when(">=", since))
     for message in sorted(messages, key=_made, reverse=True)[:LATEST]:
         if ARGUMENT in (_details(client, message) or ()):
             return _made(message)
     return None
 
 
-def _messages_to(client: Any, doubt: Doubt) -> tuple[list[dict[str, Any]], bool]:
+def _messages_to(client: Any, doubt: Claim) -> tuple[list[dict[str, Any]], bool]:
     """The messages to the letter's address, as it is and in small letters, and whether all came."""
-    window = f"{_from(doubt.claimed_at - AROUND)} AND {_until(doubt.claimed_at + AROUND)}"
+    first, last = doubt.claimed_at - AROUND, doubt.claimed_at + AROUND
+    window = f"{_when('>=', first)} AND {_when('<=', last)}"
     messages: list[dict[str, Any]] = []
     for address in dict.fromkeys((doubt.address, doubt.address.lower())):
         mark = '"' if "'" in address else "'"
@@ -154,10 +137,8 @@ def _messages_to(client: Any, doubt: Doubt) -> tuple[list[dict[str, Any]], bool]
 
 def _found(message: Mapping[str, Any]) -> Found:
     status = str(message.get("status"))
-    return Found(
-        message=str(message["sg_message_id"]).partition(".")[0],
-        status=status if re.fullmatch("[a-z_]{1,20}", status) else "",
-    )
+    known = status if re.fullmatch("[a-z_]{1,20}", status) else ""
+    return Found(str(message["sg_message_id"]).partition(".")[0], known)
 
 
 def _details(client: Any, message: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -189,12 +170,8 @@ def _made(message: Mapping[str, Any]) -> datetime:
     return made if made.tzinfo else made.replace(tzinfo=UTC)
 
 
-def _from(instant: datetime) -> str:
-    return f'sg_message_id_created_at >= TIMESTAMP "{instant:%Y-%m-%dT%H:%M:%SZ}"'
-
-
-def _until(instant: datetime) -> str:
-    return f'sg_message_id_created_at <= TIMESTAMP "{instant:%Y-%m-%dT%H:%M:%SZ}"'
+def _when(relation: str, instant: datetime) -> str:
+    return f'sg_message_id_created_at {relation} TIMESTAMP "{instant:%Y-%m-%dT%H:%M:%SZ}"'
 
 
 def _asked(what: str, call: Callable[..., Response], **how: Any) -> Any:

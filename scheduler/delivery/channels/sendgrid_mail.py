@@ -11,10 +11,8 @@ and differ in one place, so that none is part of another. In any order of replac
 sends is to the byte what fill() makes.
 """
 
-import re
 import secrets
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -42,7 +40,7 @@ NO_TRACKING = {
 }
 
 
-class TooLarge(Exception):
+class Unfit(Exception):
     """A letter that SendGrid would not take, in words."""
 
 
@@ -79,45 +77,35 @@ def shared(edition: Edition) -> Shared:
         "tracking_settings": NO_TRACKING,
     }
     if logo := edition.logo:
-        mail["attachments"] = [
-            {
-                "content": logo.content,
-                "type": logo.media_type,
-                "filename": f"logo.{logo.media_type.rpartition('/')[2]}",
-                "disposition": "inline",
-                "content_id": logo.content_id,
-            }
-        ]
+        picture = {"content": logo.content, "type": logo.media_type, "content_id": logo.content_id}
+        name = f"logo.{logo.media_type.rpartition('/')[2]}"
+        mail["attachments"] = [picture | {"filename": name, "disposition": "inline"}]
     head = orjson.dumps(mail)[:-1] + b',"personalizations":['
     read = edition.subject + edition.text
     return Shared(head, _tags(read, "t"), _tags(edition.html, "h"))
 
 
 def piece(edition: Edition, whole: Shared, envelope: Envelope) -> Piece:
-    """A letter's own part.
-
-    Raises:
-        KeyError: a merge field of the edition has no value.
-        TooLarge: SendGrid would refuse it.
-        orjson.JSONEncodeError: a value is no text.
-
-    """
-    values = completed(envelope.values)
-    own = {tag: values[field] for tag, field in whole.text}
-    for tag, field in whole.html:
-        own[tag] = escape(values[field])
-    octets = orjson.dumps(
-        {
+    """A letter's own part; Unfit if it lacks a value, holds what is no text, or is too large."""
+    try:
+        values = completed(envelope.values)
+        own = {tag: values[field] for tag, field in whole.text}
+        own |= {tag: escape(values[field]) for tag, field in whole.html}
+        personal = {
             "to": [{"email": envelope.to}],
             "headers": extra_headers(edition, envelope),
             "custom_args": {ARGUMENT: envelope.delivery},
             "substitutions": own,
         }
-    )
+        octets = orjson.dumps(personal)
+    except KeyError as missing:
+        raise Unfit(f"the letter's field {missing} has no value") from None
+    except orjson.JSONEncodeError:
+        raise Unfit("the letter holds half a character, which is no text") from None
     if len(octets) >= SUBSTITUTIONS and len(orjson.dumps(own)) >= SUBSTITUTIONS:
-        raise TooLarge(f"the patient's own words take {SUBSTITUTIONS:,} octets or more")
+        raise Unfit(f"the patient's own words take {SUBSTITUTIONS:,} octets or more")
     if len(whole.head) + len(octets) + 2 >= SIZE:
-        raise TooLarge(f"the letter with its logo takes {SIZE:,} octets or more")
+        raise Unfit(f"the letter with its logo takes {SIZE:,} octets or more")
     return Piece(envelope, octets)
 
 
@@ -142,13 +130,11 @@ def lay_together(whole: Shared, waiting: deque[Piece], most: int) -> list[Piece]
 
 
 def body(whole: Shared, letters: list[Piece]) -> Body:
-    """The request of these letters."""
     return Body(b"".join((whole.head, b",".join([each.octets for each in letters]), b"]}")))
 
 
 def _tagged(content: str, kind: str) -> str:
-    tag: Callable[[re.Match[str]], str] = lambda token: _tag(BY_TOKEN[token[0]], kind)  # noqa: E731
-    return TOKEN.sub(tag, content)
+    return TOKEN.sub(lambda token: _tag(BY_TOKEN[token[0]], kind), content)
 
 
 def _tags(content: str, kind: str) -> tuple[tuple[str, str], ...]:

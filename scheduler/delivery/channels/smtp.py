@@ -26,7 +26,7 @@ from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Self
 
-from scheduler.delivery.channels import ChannelDown, Outcome
+from scheduler.delivery.channels import Channel, ChannelDown, Outcome
 from scheduler.delivery.channels.journal import Journal
 from scheduler.delivery.channels.smtp_session import Session
 from scheduler.letters.editions import Edition
@@ -36,9 +36,10 @@ from scheduler.settings import MailServer
 
 BATCH = 100
 AGAIN = Outcome("deferred", "may have arrived; by the clinic's choice it goes again")
+Answer = tuple[Envelope, Outcome] | Exception | None  # from a thread; None: it has ended
 
 
-class Smtp:
+class Smtp(Channel):
     """A mail server. Its connections are closed when the context is left."""
 
     name = "smtp"
@@ -66,7 +67,6 @@ class Smtp:
         self.until = float("inf")
 
     def __enter__(self) -> Self:
-        """Nothing to open: the first letter does."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -77,12 +77,7 @@ class Smtp:
         self.journal.close(done=kind is None)
 
     def claimed(self, deliveries: Mapping[str, int]) -> None:
-        """Take note of a batch that was just claimed: deliveries and their fences.
-
-        Raises:
-            ChannelDown: there is no room for the note.
-
-        """
+        """Take note of a batch that was just claimed; ChannelDown if there is no room for it."""
         self.room, self.until = self.connections, monotonic() + self.lease.total_seconds() / 3
         with _noted(self.journal):
             self.journal.claimed(deliveries)
@@ -90,12 +85,7 @@ class Smtp:
     def post(
         self, edition: Edition, envelopes: Sequence[Envelope]
     ) -> Iterator[tuple[Envelope, Outcome]]:
-        """Send over all connections at once; what is not yielded was not begun.
-
-        Raises:
-            ChannelDown: no connection is left, and the rest was not sent.
-
-        """
+        """Send over all connections at once; ChannelDown when none is left."""
         if not envelopes:
             return
         until = min(self.until, monotonic() + self.lease.total_seconds() / 3)
@@ -132,7 +122,6 @@ class Smtp:
         return rest | {delivery: self._ruled(outcome) for delivery, outcome in known.items()}
 
     def _ruled(self, outcome: Outcome) -> Outcome:
-        """By the clinic's choice a letter in doubt goes again."""
         return AGAIN if self.resend and outcome.result == "unknown" else outcome
 
     def _work(self, job: "_Job", session: Session | None) -> None:
@@ -173,17 +162,15 @@ class Smtp:
         return outcome
 
     def _session(self) -> Session:
-        try:
+        with suppress(IndexError):
             return self.kept.pop()
-        except IndexError:
-            return Session(self.server, self.trust)
+        return Session(self.server, self.trust)
 
 
 class Pace:
     """One letter every so often, over all connections and rounds."""
 
     def __init__(self, per_minute: int) -> None:
-        """Nobody waits when `per_minute` is 0."""
         self.gap = 60 / per_minute if per_minute else 0.0
         self.free, self.lock = 0.0, Lock()
 
@@ -207,9 +194,7 @@ class _Job:
     todo: deque[Envelope]
     until: float
     stop: Event = field(default_factory=Event)
-    answers: SimpleQueue[tuple[Envelope, Outcome] | Exception | None] = field(
-        default_factory=SimpleQueue
-    )
+    answers: SimpleQueue[Answer] = field(default_factory=SimpleQueue)
 
     def next(self) -> Envelope | None:
         with suppress(IndexError):

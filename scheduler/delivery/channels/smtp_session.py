@@ -36,23 +36,13 @@ class Session:
     """A connection that is opened anew whenever it has been lost."""
 
     def __init__(self, server: MailServer, trust: ssl.SSLContext) -> None:
-        """Connect.
-
-        Raises:
-            ChannelDown: no connection, no TLS, or no login.
-
-        """
+        """Connect; ChannelDown without a connection, TLS, or a login."""
         self.server, self.trust = server, trust
         self.smtp: smtplib.SMTP | None = self._connect()
         self.kept = False
 
     def deliver(self, sender: str, to: str, message: bytes) -> Outcome:
-        """Send a letter.
-
-        Raises:
-            ChannelDown: the server is away or takes nothing; this letter was surely not sent.
-
-        """
+        """Send a letter; ChannelDown if the server takes none, and this one was surely not sent."""
         for _ in range(2):
             if not self.smtp:
                 self.smtp, self.kept = self._connect(), False
@@ -128,8 +118,12 @@ class Session:
     def _connect(self) -> smtplib.SMTP:
         """A connection that is greeted, encrypted and logged in, or closed again."""
         smtp: smtplib.SMTP | None = None
+        place = self.server.host, self.server.port
         try:
-            smtp = self._greeted()
+            if self.server.tls == "implicit":
+                smtp = smtplib.SMTP_SSL(*place, timeout=TIMEOUT, context=self.trust)
+            else:
+                smtp = smtplib.SMTP(*place, timeout=TIMEOUT)
             smtp.ehlo_or_helo_if_needed()
             if self.server.tls == "starttls":
                 if not smtp.has_extn("starttls"):
@@ -147,12 +141,6 @@ class Session:
             if smtp:
                 smtp.close()
         return ready
-
-    def _greeted(self) -> smtplib.SMTP:
-        host, port = self.server.host, self.server.port
-        if self.server.tls == "implicit":
-            return smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=self.trust)
-        return smtplib.SMTP(host, port, timeout=TIMEOUT)
 
     def _down(self, words: str) -> NoReturn:
         place = f"{self.server.host}:{self.server.port}"

@@ -1,4 +1,4 @@
-"""What the pages need: a second factor, a patient's own wishes, an audit that only grows."""
+"""What the pages need: a second factor, a patient's own wishes, words of consent, the audit."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,6 +13,9 @@ def upgrade() -> None:
     """Add the columns, and let the database refuse to change or delete a line of the audit."""
     with op.batch_alter_table("audit") as audit:
         audit.alter_column("enrolment_id", existing_type=sa.String(32), nullable=True)
+        audit.add_column(sa.Column("place", sa.Text))
+    with op.batch_alter_table("subscriber") as subscriber:
+        subscriber.add_column(sa.Column("agreed_to", sa.String(40)))
     with op.batch_alter_table("staff") as staff:
         staff.add_column(sa.Column("totp", sa.Text))
         staff.add_column(sa.Column("totp_used", sa.Integer))
@@ -52,6 +55,9 @@ def downgrade() -> None:
     with op.batch_alter_table("staff") as staff:
         staff.drop_column("totp_used")
         staff.drop_column("totp")
+    with op.batch_alter_table("subscriber") as subscriber:
+        subscriber.drop_column("agreed_to")
     op.execute("DELETE FROM audit WHERE enrolment_id IS NULL")
     with op.batch_alter_table("audit") as audit:
         audit.alter_column("enrolment_id", existing_type=sa.String(32), nullable=False)
+        audit.drop_column("place")

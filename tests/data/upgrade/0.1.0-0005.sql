@@ -23,9 +23,10 @@ CREATE TABLE "audit" (
 	enrolment_id VARCHAR(32),
 	batch VARCHAR(32),
 	words TEXT NOT NULL,
+	place TEXT,
 	PRIMARY KEY (id)
 );
-INSERT INTO "audit" VALUES(901,'2026-11-16 15:01:00.000000','priya@example.org','at','e1',NULL,'send_at: 09:30 → 10:15');
+INSERT INTO "audit" VALUES(901,'2026-11-16 15:01:00.000000','priya@example.org','at','e1',NULL,'send_at: 09:30 → 10:15','10.0.0.7');
 CREATE TABLE delivery (
 	id VARCHAR(32) NOT NULL,
 	enrolment_id VARCHAR(32) NOT NULL,
@@ -94,6 +95,7 @@ CREATE TABLE fact (
 	PRIMARY KEY (name)
 );
 INSERT INTO "fact" VALUES('kept','yes');
+INSERT INTO "fact" VALUES('consent 3f9a1c2e','You get a letter a week.');
 CREATE TABLE failure (
 	id INTEGER NOT NULL,
 	mark VARCHAR(32) NOT NULL,
@@ -127,10 +129,10 @@ CREATE TABLE subscriber (
 	id VARCHAR(80) NOT NULL,
 	email VARCHAR(320) NOT NULL,
 	name TEXT NOT NULL,
-	consent DATE NOT NULL,
+	consent DATE NOT NULL, agreed_to VARCHAR(40),
 	PRIMARY KEY (id)
 );
-INSERT INTO "subscriber" VALUES('amy','amy.jones@example.org','Amy Jones','2026-11-16');
+INSERT INTO "subscriber" VALUES('amy','amy.jones@example.org','Amy Jones','2026-11-16','3f9a1c2e');
 CREATE TABLE suppression (
 	mark VARCHAR(32) NOT NULL,
 	reason VARCHAR(20) NOT NULL,
@@ -155,8 +157,8 @@ CREATE INDEX ix_attempt_delivery_id ON attempt (delivery_id);
 CREATE INDEX ix_event_delivery_id ON event (delivery_id);
 CREATE INDEX ix_session_staff_id ON session (staff_id);
 CREATE INDEX ix_failure_mark ON failure (mark);
-CREATE INDEX ix_audit_enrolment_id ON audit (enrolment_id);
 CREATE INDEX ix_audit_batch ON audit (batch);
-CREATE TRIGGER audit_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit only grows'); END;
+CREATE INDEX ix_audit_enrolment_id ON audit (enrolment_id);
 CREATE TRIGGER audit_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit only grows'); END;
+CREATE TRIGGER audit_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit only grows'); END;
 COMMIT;
