@@ -15,7 +15,7 @@ help:
 	@echo 'make demo-sendgrid  the way by SendGrid, with a SendGrid of our own on this machine'
 	@echo 'make serve   the same clinic at work, with its pages and links to sign in: nothing is sent'
 	@echo 'make test    every test, and which ones were skipped and why'
-	@echo 'make soak    kill -9 at every step in every trouble, for 20 to 30 minutes (SEED=1 KILLS=500: less)'
+	@echo 'make soak    kill -9 at every step in every trouble, for 10 to 30 minutes (SEED=1 KILLS=500: less)'
 	@echo 'make fuzz    a hundred thousand spoilt inputs, for ten minutes or more (SEED=1 INPUTS=10000: less)'
 	@echo 'make load    readers and a flood of events while 10,000 letters go out, for two minutes'
 	@echo 'make check   style, types, and the course itself'

@@ -395,6 +395,8 @@ def main() -> None:
     given = read.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = Bench(Path(folder), full=given.full).rows()
+        if given.only and given.only not in rows:
+            read.error(f"the groups are {', '.join(rows)}")
         for group in [given.only] if given.only else rows:
             for what, measured, told in rows[group]():
                 print(f"{what:52} {measured:>16}   {told}", flush=True)  # noqa: T201

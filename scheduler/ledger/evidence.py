@@ -10,15 +10,16 @@
 5. A letter that was dropped because the account was used up did not go, and is due again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 
 from scheduler.keys import Keys
 from scheduler.ledger import aftermath, changes, claims, people
+from scheduler.ledger.bulk import named, put
 from scheduler.ledger.changes import Change
 from scheduler.ledger.people import Person
 from scheduler.ledger.planner import Planner
@@ -73,23 +74,28 @@ class Evidence:
     def take(self, db: Connection, events: Sequence[Event], now: datetime) -> int:
         """Write down what is new, within the caller's transaction; how many events were new."""
         unseen = {each.id: each for each in events}
-        for known in db.scalars(select(event.c.id).where(event.c.id.in_(unseen))).all():
+        for known in db.scalars(select(event.c.id).where(named(db, event.c.id, unseen))).all():
             del unseen[known]
         arrived: list[str] = []
         rows: list[dict[str, Any]] = []
-        # in one order, as record() does, or two processes wait for each other
-        for each in sorted(unseen.values(), key=lambda told: told.delivery or ""):
-            found = _letter(db, each)
+        letters = _Letters(db, [each.delivery for each in unseen.values() if each.delivery])
+        for each in unseen.values():
+            found = letters.of(each)
             row = {"id": each.id, "kind": each.kind, "at": each.at, "reason": each.reason}
-            rows.append(row | {"delivery_id": found.id if found else None, "taken_at": now})
+            rows.append(row | {"delivery_id": found["id"] if found else None, "taken_at": now})
             if not found:  # another program's mail from the same account
                 continue
-            if _move_on(db, found, each, now):
-                arrived.append(found.enrolment_id)
+            news, values = _moved(found, each, now)
+            letters.move(found, values)
+            if news:
+                arrived.append(found["enrolment_id"])
+            if values.get("state") == "deferred":
+                claims.due_again(db, [found["enrolment_id"]], now)
             if status := ENDS.get(each.kind) or DROPPED.get(each.reason):
-                self.leave_alone(db, found.address, status, now)
-        if rows:
-            db.execute(insert(event), rows)
+                letters.write()
+                self.leave_alone(db, found["address"], status, now)
+        letters.write()
+        put(db, event, rows)
         self.planner.finish(db, arrived, now)
         return len(unseen)
 
@@ -117,45 +123,74 @@ class Evidence:
         changes.write(db, self.planner, ended, now, by, final=True)
 
 
-def _letter(db: Connection, told: Event) -> Row[Any] | None:
-    """The delivery that an event is about."""
-    kept = select(delivery).with_for_update()
-    by_id = kept.where(delivery.c.id == told.delivery)
-    if told.delivery and (row := db.execute(by_id).first()):
-        return row
-    if not told.address:
-        return None
-    same = kept.where(func.lower(delivery.c.address) == told.address.lower())
-    query = same.where(delivery.c.reference == told.message)
-    if told.message and (row := db.execute(query).first()):
-        return row
-    lost = db.execute(same.where(aftermath.LOST_IDS)).all() if told.delivery else []
-    return lost[0] if len(lost) == 1 else None
+class _Letters:
+    """The deliveries that events are about: read together, moved on in memory, written together."""
+
+    def __init__(self, db: Connection, named_ones: Collection[str]) -> None:
+        self.db, self.moved = db, dict[str, dict[str, Any]]()
+        self.known = {row["id"]: row for row in self._read(named(db, delivery.c.id, named_ones))}
+
+    def of(self, told: Event) -> dict[str, Any] | None:
+        """The delivery that an event is about."""
+        if row := self.known.get(told.delivery or ""):
+            return row
+        if not told.address:
+            return None
+        self.write()
+        same = func.lower(delivery.c.address) == told.address.lower()
+        by_message = delivery.c.reference == told.message
+        found = told.message and self._read(same, by_message)
+        if not found and told.delivery:
+            lost = self._read(same, aftermath.LOST_IDS)
+            found = lost if len(lost) == 1 else []
+        return self.known.setdefault(found[0]["id"], found[0]) if found else None
+
+    def move(self, row: dict[str, Any], values: Mapping[str, Any]) -> None:
+        """Note what an event changes."""
+        if values:
+            row.update(values)
+            self.moved[row["id"]] = row
+
+    def write(self) -> None:
+        """Write down what has changed."""
+        if self.moved:
+            each = update(delivery).where(delivery.c.id == bindparam("b_id"))
+            moved = self.moved.items()
+            rows = [{"b_id": key} | {name: row[name] for name in MOVES} for key, row in moved]
+            self.db.execute(each, rows)
+            self.moved.clear()
+
+    def _read(self, *which: ColumnElement[bool]) -> list[dict[str, Any]]:
+        """In one order, as record() does, or two processes wait for each other."""
+        query = select(*_READ).where(*which).order_by(delivery.c.id).with_for_update()
+        return [dict(row) for row in self.db.execute(query).mappings()]
 
 
-def _move_on(db: Connection, row: Row[Any], told: Event, now: datetime) -> bool:
-    """The letter's state and fate; a letter that surely did not go is due again.
+MOVES = ("state", "fate", "outcome", "reference", "settled_at")
+_READ = [delivery.c[name] for name in ("id", "enrolment_id", "address", *MOVES)]
 
-    True when this is how we learn that it was taken.
+
+def _moved(row: Mapping[str, Any], told: Event, now: datetime) -> tuple[bool, dict[str, Any]]:
+    """What an event changes of a letter; True when this is how we learn that it was taken.
+
+    A letter that surely did not go is deferred, to be due again.
     """
-    if told.kind not in FATES or _rank(told.kind) <= _rank(row.fate):
-        return False
+    if told.kind not in FATES or _rank(told.kind) <= _rank(row["fate"]):
+        return False, {}
     values: dict[str, Any] = {"fate": told.kind}
     # of one that was thought not to have gone; but not of the try that was dropped
-    other = bool(told.message) and told.message != row.reference
-    news = row.state in ("claimed", "unknown") or (row.state == "deferred" and other)
+    other = bool(told.message) and told.message != row["reference"]
+    news = row["state"] in ("claimed", "unknown") or (row["state"] == "deferred" and other)
     if news:
         values |= {"state": "accepted", "settled_at": now, "reference": told.message or None}
         values |= {"outcome": ""}
     if told.kind in ("blocked", "dropped", "bounce"):
         values |= {"outcome": f"came back: {told.reason or told.kind}"}
-    earlier = row.state == "accepted" and bool(row.reference) and other
+    earlier = row["state"] == "accepted" and bool(row["reference"]) and other
     if told.reason == USED_UP and not earlier:
         values = {"state": "deferred", "fate": None, "outcome": "SendGrid's quota is used up"}
-        values |= {"reference": told.message or row.reference}
-        claims.due_again(db, [row.enrolment_id], now)
-    db.execute(update(delivery).where(delivery.c.id == row.id).values(values))
-    return news
+        values |= {"reference": told.message or row["reference"]}
+    return news, values
 
 
 def _rank(fate: str | None) -> int:
