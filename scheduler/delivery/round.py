@@ -31,7 +31,7 @@ from scheduler.ledger.claims import Claim, Decision, Place
 from scheduler.ledger.database import Database
 from scheduler.ledger.evidence import Evidence
 from scheduler.ledger.people import Person
-from scheduler.ledger.planner import Planner
+from scheduler.ledger.planner import NEXT_TWO, Planner
 from scheduler.letters.editions import Edition, Press
 from scheduler.material.signoff import Standing
 from scheduler.plan.enrolment import Sent
@@ -236,7 +236,7 @@ class Round:
 
     def _decide(self, person: Person, sent: Sent, now: datetime) -> Decision:
         """Whether a letter goes now, which one, with what words, and when to look again."""
-        ahead = iter(self.planner.ahead(person, sent, now))
+        ahead = iter(self.planner.ahead(person, sent, now, NEXT_TWO))
         letter = next(ahead, None)
         if letter is None or letter.utc is None or letter.utc > now:
             return Decision(next_due=letter.utc if letter else None)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from functools import cached_property, lru_cache
 from importlib.metadata import version
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection
@@ -21,6 +22,7 @@ from scheduler.plan.enrolment import Enrolment, Sent
 from scheduler.plan.rules import GRACE, PlannedLetter, State, coming, whole
 
 PLANS = 1000  # kept, some 8 KB each
+NEXT_TWO = 2  # letters: the one that goes, and the one that it announces
 
 
 class Planner:
@@ -51,21 +53,25 @@ class Planner:
         ahead = self.ahead(person, sent, now)
         return whole(self.material.course, person.way(self.material), sent, ahead)
 
-    def ahead(self, person: Person, sent: Sent, now: datetime) -> Sequence[PlannedLetter]:
-        """The letters to come, planned or held."""
+    def ahead(
+        self, person: Person, sent: Sent, now: datetime, most: int | None = None
+    ) -> Sequence[PlannedLetter]:
+        """The letters to come, planned or held; all of them, or so many."""
         way = person.way(self.material)
-        return self._coming(way, (*sent.items(),), first_slot(now - GRACE, way.send_at, way.zone))
+        slot = first_slot(now - GRACE, way.send_at, way.zone)
+        return self._coming(way, (*sent.items(),), slot, most)
 
     def _work_out(
-        self, way: Enrolment, sent: Sequence[tuple[str, datetime]], slot: date
+        self, way: Enrolment, sent: Sequence[tuple[str, datetime]], slot: date, most: int | None
     ) -> tuple[PlannedLetter, ...]:
         """All that the plan asks of the clock is which day's send time is the next to come."""
         now = instant(slot, way.send_at, way.zone) + GRACE
-        return tuple(coming(self.material.course, way, self.calendar, dict(sent), now))
+        ahead = coming(self.material.course, way, self.calendar, dict(sent), now)
+        return tuple(islice(ahead, most))
 
     def coming(self, person: Person, sent: Sent, now: datetime) -> PlannedLetter | None:
         """The letter that comes next."""
-        return next(iter(self.ahead(person, sent, now)), None)
+        return next(iter(self.ahead(person, sent, now, NEXT_TWO)), None)
 
     def next_due(self, person: Person, sent: Sent, now: datetime) -> datetime | None:
         """The instant (UTC) at which a round must look at this person again."""

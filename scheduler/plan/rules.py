@@ -107,7 +107,7 @@ def coming(
 ) -> Iterator[PlannedLetter]:
     """The letters of plan() that are planned or held, one after the other, worked out as asked for.
 
-    A round only asks for the first.
+    A round only asks for the first two.
     """
     zone, holds = enrolment.zone, enrolment.holds
     start = enrolment.start or enrolment.first_appointment
