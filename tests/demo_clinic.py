@@ -83,7 +83,8 @@ def clinic() -> None:
         page = desk.keys.stop_url(sofia.enrolment_id).replace("/stop/", "/letters/")
         click.echo(f"The page of one patient, as the foot of each letter links to it:\n  {page}")
     click.echo("So that commands, such as physiopost doctor, are about this clinic:")
-    click.echo(f"  export PHYSIOPOST_DATABASE={desk.settings.database} PHYSIOPOST_OUTBOX={STAGE}")
+    for name in ("database", "outbox", "subscribers", "course"):
+        click.echo(f"  export PHYSIOPOST_{name.upper()}={getattr(desk.settings, name)}")
     serve(desk)
 
 
